@@ -1,0 +1,13 @@
+//! Ably's own shapes: API keys, tokens, errors.
+
+mod api_key;
+mod error_info;
+mod jwt;
+mod token;
+mod token_request;
+
+pub use api_key::{ApiKey, ApiKeyError};
+pub use error_info::ErrorInfo;
+pub use jwt::{JwtError, TokenDetails, UntrustedJwt};
+pub use token::{Format, Token, Ttl, TtlError};
+pub use token_request::{TokenRequest, UntrustedTokenRequest};

@@ -1,0 +1,340 @@
+mod operation;
+mod resource;
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+pub use operation::{Operation, Operations, Vocabulary, VocabularyError};
+pub use resource::{Resource, ResourceError};
+
+use crate::json;
+
+/// What a token's holder may do: resources, and for each the operations.
+///
+/// May be empty; what may be *signed* is a [`Signable`](crate::Signable), which can't be.
+/// Nothing is simplified: `chat:*` and `chat:1` stand side by side.
+///
+/// ```
+/// use accrue::{Capability, Vocabulary};
+///
+/// let ably = Vocabulary::default();
+/// let held = Capability::parse(r#"{"chat:*":["subscribe"]}"#, &ably)?;
+/// let wish = Capability::parse(r#"{"chat:1":["subscribe","publish"]}"#, &ably)?;
+/// assert_eq!(wish.minus(&held).to_string(), r#"{"chat:1":["publish"]}"#);
+///
+/// let error = Capability::parse(r#"{"chat:1":["subscribed"]}"#, &ably).unwrap_err();
+/// assert_eq!(error.to_string(), r#"resource "chat:1": unknown operation "subscribed" (did you mean "subscribe"?)"#);
+/// # Ok::<(), accrue::CapabilityError>(())
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Capability {
+    entries: BTreeMap<Resource, Operations>,
+}
+
+impl Capability {
+    /// Reads Ably's JSON form, `{"chat:42":["subscribe","publish"]}`. Order and repeated operations do not
+    /// matter; a resource that stands twice does.
+    ///
+    /// # Errors
+    /// [`CapabilityError`] says what is wrong and where.
+    pub fn parse(text: &str, vocabulary: &Vocabulary) -> Result<Self, CapabilityError> {
+        let value = json::parse(text.as_bytes()).map_err(|error| {
+            if text.trim_start().starts_with("{'") {
+                CapabilityError::PythonDict
+            } else {
+                CapabilityError::Json(error.to_string())
+            }
+        })?;
+        Self::from_json(&value, vocabulary)
+    }
+
+    /// The same from JSON that is already parsed.
+    ///
+    /// # Errors
+    /// [`CapabilityError`] says what is wrong and where.
+    pub fn from_json(value: &Value, vocabulary: &Vocabulary) -> Result<Self, CapabilityError> {
+        let object = value.as_object().ok_or(CapabilityError::NotAnObject)?;
+        object
+            .iter()
+            .map(|(name, list)| {
+                let refuse = |problem| CapabilityError::Entry {
+                    resource: shortened(name),
+                    problem,
+                };
+                let resource = Resource::parse(name.as_str()).map_err(|e| refuse(e.into()))?;
+                let list = list.as_array().ok_or_else(|| refuse(EntryProblem::NotAList))?;
+                Ok((resource, operations(list, vocabulary).map_err(refuse)?))
+            })
+            .collect()
+    }
+
+    /// Whether nothing at all is permitted.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many resources it names.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The entries, sorted by the resources' bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (&Resource, &Operations)> {
+        self.entries.iter()
+    }
+
+    /// What either permits.
+    #[must_use]
+    pub fn union(mut self, other: &Self) -> Self {
+        for (resource, operations) in other.iter() {
+            self.insert(resource.clone(), operations.clone());
+        }
+        self
+    }
+
+    /// What `other` does not permit. A pattern is permitted only by a pattern that contains it, `*` only by
+    /// `*`; the operations of several entries add up.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        self.each(|resource, operations| other.unmet(resource, operations))
+    }
+
+    /// The rest: what `other` does permit, entry by entry as they stand here.
+    #[must_use]
+    pub fn permitted_by(&self, other: &Self) -> Self {
+        self.each(|resource, operations| operations.without(&other.unmet(resource, operations)))
+    }
+
+    /// What both permit, as Ably cuts a request down to its key: of each pair of resources the narrower,
+    /// with the operations in common. A pair of which neither contains the other gives nothing.
+    #[must_use]
+    pub fn intersect(&self, other: &Self) -> Self {
+        let mut common = Self::default();
+        for (ours, our_operations) in self.iter() {
+            for (theirs, their_operations) in other.iter() {
+                let narrower = if ours.contains(theirs) {
+                    theirs
+                } else if theirs.contains(ours) {
+                    ours
+                } else {
+                    continue;
+                };
+                let operations = our_operations.common(their_operations);
+                if !operations.is_empty() {
+                    common.insert(narrower.clone(), operations);
+                }
+            }
+        }
+        common
+    }
+
+    /// Adds one entry to what is there.
+    pub(crate) fn insert(&mut self, resource: Resource, operations: Operations) {
+        match self.entries.entry(resource) {
+            Entry::Vacant(free) => {
+                free.insert(operations);
+            }
+            Entry::Occupied(mut taken) => taken.get_mut().join(&operations),
+        }
+    }
+
+    fn each(&self, keep: impl Fn(&Resource, &Operations) -> Operations) -> Self {
+        self.iter()
+            .map(|(resource, operations)| (resource.clone(), keep(resource, operations)))
+            .filter(|(_, kept)| !kept.is_empty())
+            .collect()
+    }
+
+    /// Those of the operations that this does not permit on the resource.
+    fn unmet(&self, resource: &Resource, operations: &Operations) -> Operations {
+        self.iter()
+            .filter(|(ours, _)| ours.contains(resource))
+            .fold(operations.clone(), |unmet, (_, permitted)| unmet.without(permitted))
+    }
+
+}
+
+fn operations(list: &[Value], vocabulary: &Vocabulary) -> Result<Operations, EntryProblem> {
+    let names = list
+        .iter()
+        .map(|name| name.as_str().ok_or(EntryProblem::NotAText))
+        .collect::<Result<Vec<_>, _>>()?;
+    match names.iter().filter(|name| **name == "*").count() {
+        0 if names.is_empty() => Err(EntryProblem::NoOperations),
+        0 => names
+            .into_iter()
+            .map(|name| {
+                vocabulary.operation(name).ok_or_else(|| EntryProblem::UnknownOperation {
+                    name: shortened(name),
+                    nearest: vocabulary.nearest(name),
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map(Operations::Listed),
+        stars if stars == names.len() => Ok(Operations::All),
+        _ => Err(EntryProblem::StarAmongOthers),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 64;
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+impl FromIterator<(Resource, Operations)> for Capability {
+    fn from_iter<I: IntoIterator<Item = (Resource, Operations)>>(entries: I) -> Self {
+        let mut capability = Self::default();
+        for (resource, operations) in entries {
+            capability.insert(resource, operations);
+        }
+        capability
+    }
+}
+
+impl Serialize for Capability {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter().map(|(resource, operations)| {
+            (resource.as_str(), operations.names().collect::<Vec<_>>())
+        }))
+    }
+}
+
+/// The canonical text: no white space, resources and operations sorted by their bytes, `["*"]` alone where
+/// everything is permitted. There is one such text for one capability.
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// Why a text is not a [`Capability`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CapabilityError {
+    /// Not JSON, or a member stands twice; with line and column.
+    #[error("not valid JSON: {0}")]
+    Json(String),
+    /// A Python dict in its own notation; ably-python sends these as they are.
+    #[error("this is a Python dict in single quotes, not JSON: pass json.dumps(capability)")]
+    PythonDict,
+    /// JSON, but not an object.
+    #[error("not a JSON object of resources, each with a list of operations")]
+    NotAnObject,
+    /// One entry is wrong.
+    #[error("resource {resource:?}: {problem}")]
+    Entry {
+        /// The resource, shortened.
+        resource: String,
+        /// What is wrong with it.
+        problem: EntryProblem,
+    },
+}
+
+/// What is wrong with one entry of a capability.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntryProblem {
+    /// The resource itself is malformed.
+    #[error(transparent)]
+    Resource(#[from] ResourceError),
+    /// The operations are not a JSON array.
+    #[error("the operations are not a list")]
+    NotAList,
+    /// An operation is not a JSON string.
+    #[error("an operation is not a text")]
+    NotAText,
+    /// The list is empty.
+    #[error("the list of operations is empty")]
+    NoOperations,
+    /// `*` next to another operation.
+    #[error("\"*\" must stand alone, it means every operation")]
+    StarAmongOthers,
+    /// Not in the vocabulary.
+    #[error("unknown operation {name:?}{}", meant(nearest))]
+    UnknownOperation {
+        /// The name, shortened.
+        name: String,
+        /// The known one that looks most like it.
+        nearest: Option<String>,
+    },
+}
+
+fn meant(nearest: &Option<String>) -> String {
+    match nearest {
+        Some(nearest) => format!(" (did you mean {nearest:?}?)"),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Capability {
+        Capability::parse(text, &Vocabulary::default()).unwrap()
+    }
+
+    #[test]
+    fn canonical_text() {
+        for (text, canonical) in [
+            ("{}", "{}"),
+            (r#" { "b" : ["subscribe","publish","publish"], "a":["*"] } "#, r#"{"a":["*"],"b":["publish","subscribe"]}"#),
+            (r#"{"room":["publish"],"[meta]log":["subscribe"],"Zed":["history"]}"#, r#"{"Zed":["history"],"[meta]log":["subscribe"],"room":["publish"]}"#),
+            (r#"{"caf\u00e9":["*","*"]}"#, r#"{"café":["*"]}"#),
+            (r#"{"\ud83d\ude00":["stats"],"\uff5e":["stats"]}"#, r#"{"～":["stats"],"😀":["stats"]}"#),
+        ] {
+            assert_eq!(parse(text).to_string(), canonical);
+        }
+    }
+
+    #[test]
+    fn malformed_and_where() {
+        for (text, message) in [
+            ("", "not valid JSON: EOF while parsing a value at line 1 column 0"),
+            ("{'a': ['publish']}", "this is a Python dict in single quotes, not JSON: pass json.dumps(capability)"),
+            ("[]", "not a JSON object of resources, each with a list of operations"),
+            (r#"{"a":["publish"],"a":["publish"]}"#, r#"not valid JSON: member "a" stands twice at line 1 column 20"#),
+            (r#"{"a":"publish"}"#, r#"resource "a": the operations are not a list"#),
+            (r#"{"a":[]}"#, r#"resource "a": the list of operations is empty"#),
+            (r#"{"a":[1]}"#, r#"resource "a": an operation is not a text"#),
+            (r#"{"a":["*","publish"]}"#, r#"resource "a": "*" must stand alone, it means every operation"#),
+            (r#"{"a":["publish_"]}"#, r#"resource "a": unknown operation "publish_" (did you mean "publish"?)"#),
+            (r#"{"":["publish"]}"#, r#"resource "": the name is empty"#),
+            (r#"{"[x]a":["publish"]}"#, r#"resource "[x]a": the only qualifiers are [meta], [queue] and [*]"#),
+        ] {
+            assert_eq!(Capability::parse(text, &Vocabulary::default()).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn algebra() {
+        let union = |a: &str, b: &str| parse(a).union(&parse(b)).to_string();
+        assert_eq!(union(r#"{"a":["publish"]}"#, r#"{"a":["history"],"b":["*"]}"#), r#"{"a":["history","publish"],"b":["*"]}"#);
+        assert_eq!(union(r#"{"a":["publish"]}"#, r#"{"a":["*"]}"#), r#"{"a":["*"]}"#);
+        assert_eq!(union(r#"{"chat:*":["publish"]}"#, r#"{"chat:1":["publish"]}"#), r#"{"chat:*":["publish"],"chat:1":["publish"]}"#);
+
+        let minus = |a: &str, b: &str| parse(a).minus(&parse(b)).to_string();
+        assert_eq!(minus(r#"{"chat:1":["publish","history"]}"#, r#"{"chat:*":["publish"],"*":["history"]}"#), "{}");
+        assert_eq!(minus(r#"{"chat:*":["publish"]}"#, r#"{"chat:1":["*"],"chat:2":["*"]}"#), r#"{"chat:*":["publish"]}"#);
+        assert_eq!(minus(r#"{"a":["*"]}"#, r#"{"a":["publish"]}"#), r#"{"a":["*"]}"#);
+        assert_eq!(minus(r#"{"a":["publish"]}"#, r#"{"a":["*"]}"#), "{}");
+
+        let intersect = |a: &str, b: &str| parse(a).intersect(&parse(b)).to_string();
+        assert_eq!(intersect(r#"{"chat:*":["*"]}"#, r#"{"chat:1":["publish"]}"#), r#"{"chat:1":["publish"]}"#);
+        assert_eq!(intersect(r#"{"*:c":["publish"]}"#, r#"{"a:*":["publish"]}"#), "{}");
+        assert_eq!(intersect(r#"{"a":["publish"]}"#, r#"{"a":["history"]}"#), "{}");
+    }
+}

@@ -1,0 +1,195 @@
+use crate::capability::Capability;
+use crate::grant::Grant;
+use crate::proposal::{Permitted, Terms};
+
+/// A grant that is kept for the client somewhere, under an id by which it can be dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// What it says.
+    pub(crate) grant: Grant,
+    /// Its id where it is kept; for a cookie, the sealed text itself.
+    pub(crate) id: String,
+    /// Whether it is kept as it would be kept today, that is, sealed with the secret that seals now.
+    pub(crate) current: bool,
+}
+
+/// What a client holds, sorted by what it still counts for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// Counts.
+    fresh: Vec<Kept>,
+    /// Older than `recheck_after`: is checked again, and counts while the check does not answer.
+    stale: Vec<Kept>,
+    /// Revoked, or older than twice `recheck_after`: counts for nothing until the check has permitted it again.
+    lapsed: Vec<Kept>,
+}
+
+/// What has to be written where grants are kept, and what deleted. Independent grants add up, so applying
+/// two of these in any order loses nothing that either adds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Grants to keep. More than one only when a client gives up part of what one cookie can't hold.
+    pub(crate) put: Vec<Grant>,
+    /// Ids of grants to drop.
+    pub(crate) drop: Vec<String>,
+}
+
+/// Whether one place (a cookie, say) takes this grant.
+pub(crate) type Room<'a> = dyn Fn(&Grant) -> bool + 'a;
+
+/// What came of folding.
+#[derive(Debug)]
+pub(crate) struct Folded {
+    /// What is remembered afterwards, newly permitted parts included so far as there was room.
+    pub(crate) permitted: Permitted,
+    pub(crate) change: Change,
+    /// Newly permitted, but there was no room to remember it.
+    pub(crate) full: Capability,
+}
+
+impl Held {
+    /// Sorts grants by age and by `not_before`; all times are Unix seconds.
+    pub(crate) fn sort(
+        kept: impl IntoIterator<Item = Kept>,
+        now: u64,
+        recheck_after: u64,
+        not_before: Option<u64>,
+    ) -> Self {
+        let mut held = Self::default();
+        for kept in kept {
+            let age = now.saturating_sub(kept.grant.since);
+            let revoked = not_before.is_some_and(|moment| kept.grant.since <= moment);
+            let place = if revoked || age > recheck_after.saturating_mul(2) {
+                &mut held.lapsed
+            } else if age > recheck_after {
+                &mut held.stale
+            } else {
+                &mut held.fresh
+            };
+            place.push(kept);
+        }
+        held
+    }
+
+    /// What counts without asking anybody.
+    pub(crate) fn fresh(&self) -> Capability {
+        union(&self.fresh)
+    }
+
+    /// What counts only while the check does not answer.
+    pub(crate) fn stale(&self) -> Capability {
+        union(&self.stale)
+    }
+
+    /// What is to be checked again.
+    pub(crate) fn aged(&self) -> Capability {
+        union(&self.stale).union(&union(&self.lapsed))
+    }
+
+    /// Drops everything.
+    pub(crate) fn forget(&self) -> Change {
+        Change {
+            put: Vec::new(),
+            drop: ids(self.fresh.iter().chain(&self.stale).chain(&self.lapsed)),
+        }
+    }
+
+    /// Puts what is permitted now in the place of what was held.
+    ///
+    /// The result keeps the oldest `since` among its parts: adding never extends a life. What was checked
+    /// again counts from `since`, the moment the question was put.
+    pub(crate) fn fold(&self, mut permitted: Permitted, since: u64, room: &Room<'_>, terms: &Terms<'_>) -> Folded {
+        let aged = self.stale.iter().chain(&self.lapsed);
+        // what was not answered stays as it is, and is asked again next time
+        let answered: Vec<&Kept> = if permitted.unanswered() { Vec::new() } else { aged.collect() };
+        let oldest = self.fresh.iter().map(|kept| kept.grant.since).fold(since, u64::min);
+        let grant = |capability| Grant { capability, since: oldest };
+
+        let base = permitted.to_remember();
+        if !base.is_empty() && !room(&grant(base)) {
+            let full = permitted.take_added();
+            return Folded { permitted, change: Change::default(), full };
+        }
+
+        let added = permitted.take_added();
+        let all_fit = |permitted: &Permitted| {
+            terms.fit(permitted) && room(&grant(permitted.to_remember()))
+        };
+        let mut full = Capability::default();
+        let mut whole = permitted.clone();
+        whole.add(&added);
+        if added.is_empty() || all_fit(&whole) {
+            permitted = whole;
+        } else {
+            for (resource, operations) in added.iter() {
+                let one = Capability::from_iter([(resource.clone(), operations.clone())]);
+                let mut with = permitted.clone();
+                with.add(&one);
+                if all_fit(&with) {
+                    permitted = with;
+                } else {
+                    full = full.union(&one);
+                }
+            }
+        }
+
+        let anything_added = !permitted.added().is_empty();
+        let must_write = anything_added
+            || !answered.is_empty()
+            || self.fresh.len() > 1
+            || self.fresh.iter().any(|kept| !kept.current);
+        let change = if must_write {
+            replace(self.fresh.iter().chain(answered), grant(permitted.to_remember()))
+        } else {
+            Change::default()
+        };
+        Folded { permitted, change, full }
+    }
+
+    /// Gives up what `unwanted` covers. What is left of the grants that count is folded into one if there is
+    /// room; else each grant that is touched gives way to its own rest.
+    pub(crate) fn give_up(&self, unwanted: &Capability, room: &Room<'_>) -> Change {
+        let live = || self.fresh.iter().chain(&self.stale);
+        let touched = |kept: &&Kept| kept.grant.capability.minus(unwanted) != kept.grant.capability;
+        let rest = |kept: &Kept| Grant {
+            capability: kept.grant.capability.minus(unwanted),
+            since: kept.grant.since,
+        };
+
+        let mut change = Change::default();
+        if live().count() > 1 || live().any(|kept| touched(&kept)) {
+            let whole = Grant {
+                capability: union(live()).minus(unwanted),
+                since: live().map(|kept| kept.grant.since).min().unwrap_or_default(),
+            };
+            if whole.capability.is_empty() || room(&whole) {
+                change = replace(live(), whole);
+            } else {
+                for kept in live().filter(touched) {
+                    let Change { put, drop } = replace([kept], rest(kept));
+                    change.put.extend(put);
+                    change.drop.extend(drop);
+                }
+            }
+        }
+        // what has lapsed counts for nothing, and to ask for it again costs no more than to check it again
+        change.drop.extend(ids(self.lapsed.iter().filter(touched)));
+        change
+    }
+}
+
+fn replace<'a>(kept: impl IntoIterator<Item = &'a Kept>, grant: Grant) -> Change {
+    Change {
+        put: if grant.capability.is_empty() { Vec::new() } else { vec![grant] },
+        drop: ids(kept),
+    }
+}
+
+fn union<'a>(kept: impl IntoIterator<Item = &'a Kept>) -> Capability {
+    kept.into_iter()
+        .fold(Capability::default(), |all, kept| all.union(&kept.grant.capability))
+}
+
+fn ids<'a>(kept: impl IntoIterator<Item = &'a Kept>) -> Vec<String> {
+    kept.into_iter().map(|kept| kept.id.clone()).collect()
+}

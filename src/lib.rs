@@ -1,0 +1,25 @@
+//! accrue
+mod json;
+mod mac;
+mod maybe_send;
+mod nearest;
+
+mod capability;
+mod client;
+mod grant;
+mod held;
+mod moment;
+mod proposal;
+pub mod ably;
+
+mod issuer;
+mod permission;
+
+pub use capability::{Capability, CapabilityError, EntryProblem, Operation, Operations, Resource, ResourceError, Vocabulary, VocabularyError};
+pub use client::{Client, ClientId, ClientIdError};
+pub use grant::{Grant, SealedText, SealingKeys, SealingKeysError, SealingSecret, SealingSecretError, Unreadable, Unsealed};
+pub use moment::Moment;
+pub use proposal::{Asked, Decision, Question, Refused, Signable};
+pub use maybe_send::{MaybeSend, MaybeSync};
+pub use permission::{NoPermissions, PermissionCheck, RuleError, Rules};
+pub use issuer::{Ask, Issued, Issuer, Refusal, RefusalReason, Report, Sealing, SealedChange, Strategy};

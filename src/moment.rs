@@ -1,0 +1,69 @@
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
+
+/// When a request is answered, and 32 random bytes for it: the only time and the only chance that it sees.
+///
+/// The edge makes one for each request and passes it in, so tests own both.
+///
+/// ```
+/// use accrue::Moment;
+///
+/// let moment = Moment::new(1_700_000_000_123, [7; 32]);
+/// assert_eq!(moment.now_secs(), 1_700_000_000);
+/// ```
+#[derive(Clone)]
+pub struct Moment {
+    now_ms: u64,
+    random: [u8; 32],
+}
+
+impl Moment {
+    /// A moment from Unix milliseconds and bytes of a cryptographic random source, fresh for every request.
+    pub fn new(now_ms: u64, random: [u8; 32]) -> Self {
+        Self { now_ms, random }
+    }
+
+    /// This moment by the system's clock, with bytes of a thread-local CSPRNG that the system seeds.
+    #[cfg(feature = "clock")]
+    #[expect(clippy::disallowed_methods, reason = "the edge: this is where time and chance come from")]
+    pub fn now() -> Self {
+        let since_epoch = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        let mut random = [0; 32];
+        rand::fill(&mut random);
+        Self::new(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX), random)
+    }
+
+    /// Unix milliseconds.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// Unix seconds.
+    pub fn now_secs(&self) -> u64 {
+        self.now_ms / 1000
+    }
+
+    /// 144 random bits as 24 characters: Ably wants 16 characters at least.
+    pub fn nonce(&self) -> String {
+        BASE64URL.encode(&self.random[..18])
+    }
+
+    /// 64 other random bits, as a name for the request.
+    pub fn request_id(&self) -> String {
+        BASE64URL.encode(&self.random[18..26])
+    }
+
+    /// A random fraction, 0 or above and below 1.
+    pub fn fraction(&self) -> f64 {
+        let bits = u32::from_be_bytes([self.random[26], self.random[27], self.random[28], self.random[29]]);
+        f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+impl std::fmt::Debug for Moment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Moment").field("now_ms", &self.now_ms).finish_non_exhaustive()
+    }
+}
