@@ -150,10 +150,9 @@ pub struct Report {
     pub check: Option<&'static str>,
     /// Why the check could not tell, if it couldn't.
     pub cause: Option<String>,
-    /// For every grant that verified, the kid of its secret.
-    pub verified: Vec<String>,
-    /// For every text that did not, the reason.
-    pub unreadable: Vec<Unreadable>,
+    /// For each text presented, in order and as far as they were looked at: the kid of the secret that it was
+    /// sealed with, or why it does not count.
+    pub grants: Vec<Result<String, Unreadable>>,
 }
 
 /// Issues tokens: from who asks, what they wish for and what they present, to a signed token and what they
@@ -345,9 +344,10 @@ impl Issuer {
     }
 
     /// Gives up what `unwanted` covers of what the client presents.
-    pub fn give_up(&self, client: &Client, unwanted: &Capability, presented: &[String], moment: &Moment) -> SealedChange {
-        let held = self.recall(client, presented, moment, &mut Report::default());
-        self.sealed(&client.id, held.give_up(unwanted, &self.room(&client.id)))
+    pub fn give_up(&self, client: &Client, unwanted: &Capability, presented: &[String], moment: &Moment) -> (SealedChange, Report) {
+        let mut report = Report::default();
+        let held = self.recall(client, presented, moment, &mut report);
+        (self.sealed(&client.id, held.give_up(unwanted, &self.room(&client.id))), report)
     }
 
     /// Those of the presented grants that are this client's.
@@ -358,14 +358,13 @@ impl Issuer {
         let now = moment.now_secs();
         let mut kept: Vec<Kept> = Vec::new();
         for text in presented.iter().take(MAX_CANDIDATES) {
-            match sealing.keys.unseal(&client.id, text, now, &self.vocabulary) {
-                Ok(_) if kept.iter().any(|kept| kept.id == *text) => {}
-                Ok(unsealed) => {
-                    report.verified.push(unsealed.kid);
+            let read = sealing.keys.unseal(&client.id, text, now, &self.vocabulary).map(|unsealed| {
+                if kept.iter().all(|kept| kept.id != *text) {
                     kept.push(Kept { grant: unsealed.grant, id: text.clone(), current: unsealed.current });
                 }
-                Err(reason) => report.unreadable.push(reason),
-            }
+                unsealed.kid
+            });
+            report.grants.push(read);
         }
         Held::sort(kept, now, self.recheck_after, client.not_before)
     }

@@ -23,3 +23,14 @@ pub use proposal::{Asked, Decision, Question, Refused, Signable};
 pub use maybe_send::{MaybeSend, MaybeSync};
 pub use permission::{NoPermissions, PermissionCheck, RuleError, Rules};
 pub use issuer::{Ask, Issued, Issuer, Refusal, RefusalReason, Report, Sealing, SealedChange, Strategy};
+
+#[cfg(feature = "service")]
+mod authenticate;
+#[cfg(feature = "service")]
+mod service;
+#[cfg(feature = "service")]
+pub use authenticate::{Authenticate, Caller, Claimed, ProxyHeader, Unauthenticated};
+#[cfg(feature = "jwt")]
+pub use authenticate::{SessionJwt, SessionJwtError};
+#[cfg(feature = "service")]
+pub use service::{AuthService, Body, Carried, CookieSettings, OriginError, Origins, Outcome, OutcomeKind, Page, ServiceSettings};

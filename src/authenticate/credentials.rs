@@ -1,0 +1,76 @@
+use cookie::Cookie;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE};
+
+use super::{Unauthenticated, refused};
+
+/// The bearer token (RFC 6750), if `Authorization` says anything. Empty and `-` count as absent: with
+/// `authHeaders: {authorization: "-"}` ably-js sends cookies to another origin.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Unauthenticated> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (value, more) = (values.next(), values.next());
+    if more.is_some() {
+        return Err(refused("several Authorization headers"));
+    }
+    let Some(value) = value else { return Ok(None) };
+    let value = value.to_str().map_err(|_| refused("Authorization is not ASCII"))?.trim();
+    if matches!(value, "" | "-") {
+        return Ok(None);
+    }
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        _ => Err(refused("Authorization is not of the form \"Bearer TOKEN\"")),
+    }
+}
+
+/// The name and value of every cookie of every `Cookie` header, the values as they are.
+pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (String, String)> {
+    headers.get_all(COOKIE).iter().flat_map(|field| {
+        // another application's cookie may be anything, and must not cost us ours
+        let field = String::from_utf8_lossy(field.as_bytes()).into_owned();
+        Cookie::split_parse(field)
+            .filter_map(Result::ok)
+            .map(|cookie| (cookie.name().to_owned(), cookie.value().to_owned()))
+            .collect::<Vec<_>>()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn authorization() {
+        let read = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(AUTHORIZATION, HeaderValue::from_static(value));
+            }
+            bearer(&headers).map(|token| token.map(str::to_owned)).map_err(|_| ())
+        };
+        for (values, expected) in [
+            (&[][..], Ok(None)),
+            (&[""], Ok(None)),
+            (&["-"], Ok(None)),
+            (&["Bearer abc"], Ok(Some("abc".to_owned()))),
+            (&["bearer  abc"], Ok(Some("abc".to_owned()))),
+            (&["Basic YTpi"], Err(())),
+            (&["abc"], Err(())),
+            (&["Bearer a", "Bearer b"], Err(())),
+            (&["-", "Bearer b"], Err(())),
+        ] {
+            assert_eq!(read(values), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn cookie_values_are_taken_as_they_are() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("a=1; b=\"x%20y\"; =z; junk;c=d=e"));
+        headers.append(COOKIE, HeaderValue::from_bytes(b"a=2; \xff=\xfe; f=").unwrap());
+        let found: Vec<_> = cookies(&headers).collect();
+        let expected = [("a", "1"), ("b", "\"x%20y\""), ("c", "d=e"), ("a", "2"), ("\u{fffd}", "\u{fffd}"), ("f", "")];
+        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+}

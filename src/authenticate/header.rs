@@ -1,0 +1,46 @@
+use http::{HeaderMap, HeaderName};
+
+use super::{Authenticate, Caller, Unauthenticated, refused};
+use crate::client::{Client, ClientId};
+use crate::mac::Key;
+
+/// Believes a header that your own proxy sets, as long as the proxy's secret comes with it in
+/// `x-proxy-secret`.
+///
+/// The proxy must remove the header from what clients send: of two, none is believed.
+#[derive(Debug, Clone)]
+pub struct ProxyHeader {
+    name: HeaderName,
+    secret: Key,
+}
+
+impl ProxyHeader {
+    /// The header that the proxy puts its secret into.
+    pub const SECRET_HEADER: HeaderName = HeaderName::from_static("x-proxy-secret");
+
+    /// The header that names the client, and the secret that the proxy proves itself with.
+    pub fn new(name: HeaderName, secret: &str) -> Self {
+        Self { name, secret: Key::new(secret) }
+    }
+}
+
+impl Authenticate for ProxyHeader {
+    async fn authenticate(&self, caller: Caller) -> Result<Client, Unauthenticated> {
+        let secret = exactly_one(&caller.headers, &Self::SECRET_HEADER)?;
+        if !self.secret.equals(secret) {
+            return Err(refused("x-proxy-secret is not the configured secret"));
+        }
+        let id = exactly_one(&caller.headers, &self.name)?;
+        let id = std::str::from_utf8(id).map_err(|_| refused(format!("{} is not UTF-8", self.name)))?;
+        Ok(Client::new(ClientId::try_from(id)?))
+    }
+}
+
+fn exactly_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a [u8], Unauthenticated> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value.as_bytes()),
+        (None, _) => Err(refused(format!("no {name} header"))),
+        (Some(_), Some(_)) => Err(refused(format!("several {name} headers"))),
+    }
+}

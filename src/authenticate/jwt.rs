@@ -1,0 +1,321 @@
+use std::fmt;
+use std::str::FromStr;
+
+use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation, decode, decode_header};
+use serde_json::{Map, Value};
+
+use super::{Authenticate, Caller, Unauthenticated, bearer, cookies, refused};
+use crate::client::{Client, ClientId};
+
+/// Verifies the application's own session JWT, from `Authorization: Bearer` or from a cookie.
+///
+/// A JWT must have `exp`; `nbf` is heeded; both with 60 seconds of leeway. With a cookie configured, an
+/// `Authorization` header that says anything decides alone all the same. All claims become the client's.
+///
+/// ```
+/// use accrue::SessionJwt;
+///
+/// let session = SessionJwt::with_secret("32 bytes or more, known to your app", &[])?.in_cookie("session");
+/// assert!(SessionJwt::with_secret("32 bytes or more, known to your app", &["RS256"]).is_err());
+/// # Ok::<(), accrue::SessionJwtError>(())
+/// ```
+#[derive(Clone)]
+pub struct SessionJwt {
+    keys: Vec<VerifyingKey>,
+    cookie: Option<String>,
+    issuer: Option<String>,
+    audience: Option<String>,
+    client_id_claim: String,
+    not_before_claim: Option<String>,
+}
+
+#[derive(Clone)]
+struct VerifyingKey {
+    kid: Option<String>,
+    algorithms: Vec<Algorithm>,
+    key: DecodingKey,
+}
+
+impl SessionJwt {
+    /// With a shared secret. Algorithms: some of HS256 (the default), HS384, HS512.
+    ///
+    /// # Errors
+    /// For an algorithm that is unknown or takes another kind of key.
+    pub fn with_secret(secret: &str, algorithms: &[impl AsRef<str>]) -> Result<Self, SessionJwtError> {
+        let key = DecodingKey::from_secret(secret.as_bytes());
+        Ok(Self::new(vec![VerifyingKey::new(None, key, &[Algorithm::HS256], algorithms)?]))
+    }
+
+    /// With a public key in PEM. Algorithms: by default RS256 for an RSA key, ES256 for one on P-256, ES384 for
+    /// one on P-384, EdDSA for Ed25519.
+    ///
+    /// # Errors
+    /// For a text that is no public key, and for an algorithm that is unknown or takes another kind of key.
+    pub fn with_public_key(pem: &str, algorithms: &[impl AsRef<str>]) -> Result<Self, SessionJwtError> {
+        let pem = pem.as_bytes();
+        let rsa = DecodingKey::from_rsa_pem(pem).map(|key| (key, &[Algorithm::RS256][..]));
+        let ec = || DecodingKey::from_ec_pem(pem).map(|key| (key, &[Algorithm::ES256, Algorithm::ES384][..]));
+        let ed = || DecodingKey::from_ed_pem(pem).map(|key| (key, &[Algorithm::EdDSA][..]));
+        let (key, usual) = rsa.or_else(|_| ec()).or_else(|_| ed()).map_err(|_| SessionJwtError::PublicKey)?;
+        Ok(Self::new(vec![VerifyingKey::new(None, key, usual, algorithms)?]))
+    }
+
+    /// With the public keys of a JSON Web Key Set (RFC 7517). Each key takes the algorithm it names, or what is
+    /// usual for its kind; `algorithms` narrows that down. Keys meant for encryption are passed over.
+    ///
+    /// # Errors
+    /// For a text that is no set, for one with a shared secret in it, and if no key is left.
+    pub fn with_jwks(json: &str, algorithms: &[impl AsRef<str>]) -> Result<Self, SessionJwtError> {
+        let set: JwkSet = serde_json::from_str(json).map_err(|error| SessionJwtError::Jwks(error.to_string()))?;
+        let wanted = parse_algorithms(algorithms)?;
+        let mut keys = Vec::new();
+        for jwk in &set.keys {
+            let usual = match &jwk.algorithm {
+                AlgorithmParameters::OctetKey(_) => return Err(SessionJwtError::SecretInJwks),
+                AlgorithmParameters::RSA(_) => &[Algorithm::RS256][..],
+                AlgorithmParameters::EllipticCurve(_) => &[Algorithm::ES256, Algorithm::ES384][..],
+                AlgorithmParameters::OctetKeyPair(_) => &[Algorithm::EdDSA][..],
+                _ => continue,
+            };
+            let named = match jwk.common.key_algorithm {
+                Some(named) => match Algorithm::from_str(&named.to_string()) {
+                    Ok(named) => Some(named),
+                    Err(_) => continue,
+                },
+                None => None,
+            };
+            let Ok(key) = DecodingKey::from_jwk(jwk) else { continue };
+            let algorithms: Vec<Algorithm> = match (named, wanted.as_slice()) {
+                (Some(named), []) => vec![named],
+                (Some(named), wanted) => wanted.iter().copied().filter(|one| *one == named).collect(),
+                (None, []) => usual.to_vec(),
+                (None, wanted) => wanted.iter().copied().filter(|one| one.family() == key.family()).collect(),
+            };
+            if !algorithms.is_empty() {
+                keys.push(VerifyingKey { kid: jwk.common.key_id.clone(), algorithms, key });
+            }
+        }
+        match keys.is_empty() {
+            true => Err(SessionJwtError::NoKeyInJwks),
+            false => Ok(Self::new(keys)),
+        }
+    }
+
+    fn new(keys: Vec<VerifyingKey>) -> Self {
+        Self {
+            keys,
+            cookie: None,
+            issuer: None,
+            audience: None,
+            client_id_claim: "sub".to_owned(),
+            not_before_claim: None,
+        }
+    }
+
+    /// Reads the JWT from this cookie where `Authorization` says nothing.
+    #[must_use]
+    pub fn in_cookie(self, name: impl Into<String>) -> Self {
+        Self { cookie: Some(name.into()), ..self }
+    }
+
+    /// Requires this `iss`.
+    #[must_use]
+    pub fn with_issuer(self, issuer: impl Into<String>) -> Self {
+        Self { issuer: Some(issuer.into()), ..self }
+    }
+
+    /// Requires this among `aud`.
+    #[must_use]
+    pub fn with_audience(self, audience: impl Into<String>) -> Self {
+        Self { audience: Some(audience.into()), ..self }
+    }
+
+    /// Takes the clientId from this claim, a text, instead of `sub`.
+    #[must_use]
+    pub fn with_client_id_claim(self, name: impl Into<String>) -> Self {
+        Self { client_id_claim: name.into(), ..self }
+    }
+
+    /// Takes from this claim, in Unix seconds, the moment up to which what was permitted is revoked.
+    #[must_use]
+    pub fn with_not_before_claim(self, name: impl Into<String>) -> Self {
+        Self { not_before_claim: Some(name.into()), ..self }
+    }
+
+    fn verify(&self, token: &str, now: u64) -> Result<Client, Unauthenticated> {
+        let header = decode_header(token).map_err(|error| refused(format!("session JWT: {error}")))?;
+        let key = self.key(header.kid.as_deref()).ok_or_else(|| refused("session JWT: unknown kid"))?;
+        if !key.algorithms.contains(&header.alg) {
+            return Err(refused(format!("session JWT: {:?} is not accepted for this key", header.alg)));
+        }
+        let claims = decode::<Map<String, Value>>(token, &key.key, &self.validation(header.alg))
+            .map_err(|error| refused(format!("session JWT: {error}")))?
+            .claims;
+
+        let exp = time(&claims, "exp")?.ok_or_else(|| refused("session JWT: no exp"))?;
+        if now >= exp.saturating_add(LEEWAY) {
+            return Err(refused("session JWT: expired"));
+        }
+        if time(&claims, "nbf")?.is_some_and(|nbf| nbf > now.saturating_add(LEEWAY)) {
+            return Err(refused("session JWT: not valid yet"));
+        }
+        let not_before = match &self.not_before_claim {
+            Some(name) => time(&claims, name)?,
+            None => None,
+        };
+        let id = claims
+            .get(&self.client_id_claim)
+            .and_then(Value::as_str)
+            .ok_or_else(|| refused(format!("session JWT: claim {:?} is not a text", self.client_id_claim)))?;
+        let mut client = Client::new(ClientId::try_from(id)?);
+        client.not_before = not_before;
+        client.claims = claims;
+        Ok(client)
+    }
+
+    fn key(&self, kid: Option<&str>) -> Option<&VerifyingKey> {
+        match (self.keys.as_slice(), kid) {
+            // a lone key without a name is meant for every token, whatever that calls its key
+            ([only], _) if only.kid.is_none() => Some(only),
+            ([only], None) => Some(only),
+            (keys, Some(kid)) => keys.iter().find(|key| key.kid.as_deref() == Some(kid)),
+            _ => None,
+        }
+    }
+
+    /// Signature, issuer and audience. The times are compared here, with the moment's clock.
+    fn validation(&self, algorithm: Algorithm) -> Validation {
+        let mut validation = Validation::new(algorithm);
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.validate_aud = self.audience.is_some();
+        validation.required_spec_claims.clear();
+        if let Some(issuer) = &self.issuer {
+            validation.set_issuer(&[issuer]);
+            validation.required_spec_claims.insert("iss".to_owned());
+        }
+        if let Some(audience) = &self.audience {
+            validation.set_audience(&[audience]);
+            validation.required_spec_claims.insert("aud".to_owned());
+        }
+        validation
+    }
+}
+
+impl Authenticate for SessionJwt {
+    async fn authenticate(&self, caller: Caller) -> Result<Client, Unauthenticated> {
+        if let Some(token) = bearer(&caller.headers)? {
+            return self.verify(token, caller.now);
+        }
+        let Some(name) = &self.cookie else {
+            return Err(refused("no Authorization header"));
+        };
+        let mut sessions: Vec<String> = cookies(&caller.headers)
+            .filter(|(found, _)| found == name)
+            .map(|(_, value)| value)
+            .collect();
+        sessions.dedup();
+        match sessions.as_slice() {
+            [] => Err(refused(format!("no cookie {name:?}"))),
+            [token] => self.verify(token, caller.now),
+            // which of them the application believes can't be known here
+            _ => Err(refused(format!("several cookies {name:?} with different values"))),
+        }
+    }
+}
+
+/// Without the keys.
+impl fmt::Debug for SessionJwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionJwt")
+            .field("keys", &self.keys.len())
+            .field("cookie", &self.cookie)
+            .field("client_id_claim", &self.client_id_claim)
+            .finish_non_exhaustive()
+    }
+}
+
+impl VerifyingKey {
+    fn new(
+        kid: Option<String>,
+        key: DecodingKey,
+        usual: &[Algorithm],
+        algorithms: &[impl AsRef<str>],
+    ) -> Result<Self, SessionJwtError> {
+        let wanted = parse_algorithms(algorithms)?;
+        if let Some(unfit) = wanted.iter().find(|one| one.family() != key.family()) {
+            return Err(SessionJwtError::UnfitAlgorithm {
+                algorithm: format!("{unfit:?}"),
+                fitting: fitting(key.family()),
+            });
+        }
+        let algorithms = if wanted.is_empty() { usual.to_vec() } else { wanted };
+        Ok(Self { kid, algorithms, key })
+    }
+}
+
+fn parse_algorithms(names: &[impl AsRef<str>]) -> Result<Vec<Algorithm>, SessionJwtError> {
+    names
+        .iter()
+        .map(|name| {
+            Algorithm::from_str(name.as_ref())
+                .map_err(|_| SessionJwtError::UnknownAlgorithm { name: name.as_ref().to_owned() })
+        })
+        .collect()
+}
+
+fn fitting(family: AlgorithmFamily) -> &'static str {
+    match family {
+        AlgorithmFamily::Hmac => "HS256, HS384, HS512",
+        AlgorithmFamily::Rsa => "RS256, RS384, RS512, PS256, PS384, PS512",
+        AlgorithmFamily::Ec => "ES256, ES384",
+        AlgorithmFamily::Ed => "EdDSA",
+    }
+}
+
+/// A NumericDate (RFC 7519, section 2), its fraction dropped.
+fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<u64>, Unauthenticated> {
+    let Some(value) = claims.get(name) else { return Ok(None) };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, which is what is meant")]
+    let seconds = value.as_u64().or_else(|| value.as_f64().map(|seconds| seconds as u64));
+    match seconds {
+        Some(seconds) => Ok(Some(seconds)),
+        None => Err(refused(format!("session JWT: claim {name:?} is not a number of seconds"))),
+    }
+}
+
+/// Why there is no [`SessionJwt`]. No text repeats a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionJwtError {
+    /// Not an algorithm of RFC 7518 that is supported.
+    #[error("unknown JWT algorithm {name:?}; there are HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA")]
+    UnknownAlgorithm {
+        /// Its name.
+        name: String,
+    },
+    /// The key can't be used with it.
+    #[error("{algorithm} does not fit this kind of key; {fitting} do")]
+    UnfitAlgorithm {
+        /// Its name.
+        algorithm: String,
+        /// Those that fit.
+        fitting: &'static str,
+    },
+    /// Neither RSA, EC nor Ed25519.
+    #[error("not a public key in PEM (-----BEGIN PUBLIC KEY-----) of RSA, P-256, P-384 or Ed25519")]
+    PublicKey,
+    /// Not a JSON Web Key Set.
+    #[error("not a JSON Web Key Set: {0}")]
+    Jwks(String),
+    /// A key set is meant to be public.
+    #[error("the JSON Web Key Set holds a shared secret (kty \"oct\"); use `secret` for that")]
+    SecretInJwks,
+    /// Every key was passed over.
+    #[error("the JSON Web Key Set holds no key that can verify with the algorithms wanted")]
+    NoKeyInJwks,
+}
+
+/// Seconds by which clocks may differ.
+const LEEWAY: u64 = 60;

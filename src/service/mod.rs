@@ -1,0 +1,462 @@
+//! `/auth` over HTTP types: no sockets, no timers.
+
+mod carrier;
+mod origin;
+mod outcome;
+mod request;
+mod response;
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CONTENT_ENCODING,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::request::Parts;
+use http_body::Body as HttpBody;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+pub use carrier::{Carried, CookieSettings};
+pub use origin::{OriginError, Origins};
+pub use outcome::{Outcome, OutcomeKind};
+pub use response::Body;
+
+use carrier::Carrier;
+use origin::Caller as PageOf;
+use request::{BodyType, Parameters};
+use response::Problem;
+
+use crate::authenticate::{AnyAuthenticate, Authenticate, Caller, Unauthenticated};
+use crate::client::Client;
+use crate::issuer::{Ask, Issuer, RefusalReason};
+use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync};
+use crate::moment::Moment;
+
+/// The auth server as a service: from a request to an answer.
+///
+/// It is a [`tower_service::Service`] for whatever runs those (hyper, axum), and [`handle`](Self::handle) for
+/// whatever doesn't. Cloning it is cheap. An [`Outcome`] is in every response's extensions.
+#[derive(Clone)]
+pub struct AuthService {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    issuer: Issuer,
+    authenticate: Box<dyn AnyAuthenticate>,
+    settings: ServiceSettings,
+    moments: Box<dyn Moments>,
+}
+
+trait Moments: Fn() -> Moment + MaybeSend + MaybeSync {}
+impl<F: Fn() -> Moment + MaybeSend + MaybeSync> Moments for F {}
+
+/// How the service meets browsers.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct ServiceSettings {
+    /// The origins whose pages may call, besides the service's own.
+    pub origins: Origins,
+    /// How grants travel as cookies.
+    pub cookies: CookieSettings,
+    /// Answers only to localhost and never behind a proxy: for callers whose word is believed.
+    pub local_only: bool,
+    /// What `GET /` shows.
+    pub page: Option<Page>,
+}
+
+/// A page to be shown at `/`.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Its text; every `{nonce}` is replaced by one made for this answer.
+    pub html: String,
+    /// Its Content-Security-Policy, likewise.
+    pub content_security_policy: String,
+}
+
+impl AuthService {
+    /// A service that issues with `issuer` to whom `authenticate` knows. `moments` is asked once for each request:
+    /// `Moment::now` (feature `clock`), or what your platform has for a clock and a random source.
+    pub fn new(
+        issuer: Issuer,
+        authenticate: impl Authenticate,
+        settings: ServiceSettings,
+        moments: impl Fn() -> Moment + MaybeSend + MaybeSync + 'static,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                issuer,
+                authenticate: Box::new(authenticate),
+                settings,
+                moments: Box::new(moments),
+            }),
+        }
+    }
+
+    /// Answers one request.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let moment = (self.shared.moments)();
+        let (head, body) = request.into_parts();
+        let mut exchange = Exchange::new(&self.shared, &head, &moment);
+        let answer = exchange.answer(head, body).await;
+        exchange.finish(answer)
+    }
+
+    /// What is answered when there is too much to do to look at the request: 503, in the usual shape.
+    pub fn overloaded(&self, head: &Parts) -> Response<Body> {
+        let moment = (self.shared.moments)();
+        Exchange::new(&self.shared, head, &moment).finish(Err(Problem::Overloaded))
+    }
+}
+
+impl fmt::Debug for AuthService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthService")
+            .field("issuer", &self.shared.issuer)
+            .field("settings", &self.shared.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B> tower_service::Service<Request<B>> for AuthService
+where
+    B: HttpBody + MaybeSend + 'static,
+    B::Data: MaybeSend,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.handle(request).await) })
+    }
+}
+
+/// One request on its way to its answer.
+struct Exchange<'a> {
+    shared: &'a Shared,
+    moment: &'a Moment,
+    /// What CORS answers echo, if the origin is listed.
+    cors: Option<HeaderValue>,
+    outcome: Outcome,
+}
+
+type Answer = Result<Response<Body>, Problem>;
+
+impl<'a> Exchange<'a> {
+    fn new(shared: &'a Shared, head: &Parts, moment: &'a Moment) -> Self {
+        Self {
+            shared,
+            moment,
+            cors: shared.settings.origins.named(&head.headers).cloned(),
+            outcome: Outcome {
+                request_id: request_id(&head.headers, moment),
+                route: route(head.uri.path()),
+                ..Outcome::default()
+            },
+        }
+    }
+
+    async fn answer<B>(&mut self, head: Parts, body: B) -> Answer
+    where
+        B: HttpBody,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        if head_bytes(&head) > MAX_HEAD_BYTES || head.headers.len() > MAX_HEADERS {
+            return Err(Problem::HeadTooLarge);
+        }
+        if self.shared.settings.local_only && !is_local(&head) {
+            return Err(Problem::Misdirected);
+        }
+        match (self.outcome.route, &head.method) {
+            ("/auth", _) => self.auth(head, body).await,
+            ("/healthz" | "/readyz", &Method::GET | &Method::HEAD) => Ok(response::plain("ok\n")),
+            ("/healthz" | "/readyz", _) => Err(Problem::Method { allowed: "GET, HEAD" }),
+            ("/", method) => match (&self.shared.settings.page, method) {
+                (Some(page), &Method::GET | &Method::HEAD) => Ok(show(page, self.moment)),
+                (Some(_), _) => Err(Problem::Method { allowed: "GET, HEAD" }),
+                (None, _) => Err(Problem::NotFound),
+            },
+            _ => Err(Problem::NotFound),
+        }
+    }
+
+    async fn auth<B>(&mut self, head: Parts, body: B) -> Answer
+    where
+        B: HttpBody,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let page_of = self.shared.settings.origins.caller(&head.headers, &head.uri);
+        if let PageOf::Foreign(origin) = page_of {
+            self.outcome.advice = Some(advice_to_list(origin.as_deref()));
+            return Err(Problem::ForeignOrigin);
+        }
+        match head.method {
+            Method::OPTIONS => return Ok(self.preflight()),
+            Method::GET | Method::POST | Method::DELETE => {}
+            _ => return Err(Problem::Method { allowed: ALLOWED }),
+        }
+
+        let carrier = Carrier::read(&head.headers, &self.shared.settings.cookies);
+        let without_cookies = !head.headers.contains_key(COOKIE) && !carrier.is_header();
+        if page_of == PageOf::Listed && without_cookies && self.shared.settings.origins.tell_once(&head.headers) {
+            self.outcome.advice = Some(advice_on_cookies(self.cors.as_ref()));
+        }
+
+        let body = match head.method {
+            Method::GET => None,
+            _ => read_body(&head.headers, body).await?,
+        };
+        let body = body.as_ref().map(|(body_type, bytes)| (*body_type, bytes.as_ref()));
+        let parameters = Parameters::read(head.uri.query().unwrap_or_default(), body)?;
+        // a link or an image on a foreign page must not make a browser change what it holds
+        let inert = is_navigation(&head.headers);
+        match head.method {
+            Method::DELETE if inert => Ok(response::empty(StatusCode::NO_CONTENT)),
+            Method::DELETE => self.give_up(head, &parameters, &carrier).await,
+            _ => self.issue(head, &parameters, &carrier, inert).await,
+        }
+    }
+
+    async fn issue(&mut self, head: Parts, parameters: &Parameters, carrier: &Carrier, inert: bool) -> Answer {
+        let issuer = &self.shared.issuer;
+        let heeded = issuer.heeds_wishes() && !inert;
+        let wishes = if heeded { Some(parameters.wishes(issuer.vocabulary())?) } else { None };
+        let ttl = parameters.ttl()?;
+        let client = self.authenticate(head, parameters).await?;
+
+        let mut ask = Ask::new(client);
+        ask.wishes = wishes.unwrap_or_default();
+        ask.ttl = ttl;
+        ask.presented = carrier.presented();
+        let wished = !ask.wishes.is_empty();
+
+        let (mut answer, change, refused, report) = match issuer.issue(ask, self.moment).await {
+            Ok(issued) => {
+                let met = issued.refused.is_empty();
+                self.outcome.kind = if met { OutcomeKind::Granted } else { OutcomeKind::Partial };
+                (response::token(&issued.token), Some(issued.change), issued.refused, issued.report)
+            }
+            Err(refusal) => {
+                let (problem, change) = match refusal.reason {
+                    RefusalReason::Nothing => (Problem::Nothing { wished }, Some(refusal.change)),
+                    RefusalReason::Barred => (Problem::Barred, Some(refusal.change)),
+                    RefusalReason::Unavailable => (Problem::Unavailable, None),
+                };
+                self.outcome.kind = kind_of(&problem);
+                (problem.into_response(), change, refusal.refused, refusal.report)
+            }
+        };
+        if !refused.is_empty() {
+            answer.headers_mut().insert(response::REFUSED, response::refused_header(&refused));
+        }
+        if let Some(change) = change.filter(|_| !inert) {
+            let cookies = &self.shared.settings.cookies;
+            let carried = carrier.write(&change, &report, cookies, issuer.keep_for(), answer.headers_mut());
+            self.outcome.carried = Some(carried);
+        }
+        self.outcome.cause = report.cause.clone();
+        self.outcome.report = report;
+        Ok(answer)
+    }
+
+    async fn give_up(&mut self, head: Parts, parameters: &Parameters, carrier: &Carrier) -> Answer {
+        let issuer = &self.shared.issuer;
+        let cookies = &self.shared.settings.cookies;
+        let mut answer = response::empty(StatusCode::NO_CONTENT);
+        let carried = if parameters.has_wishes() {
+            let unwanted = parameters.wishes(issuer.vocabulary())?;
+            let client = self.authenticate(head, parameters).await?;
+            let (change, report) = issuer.give_up(&client, &unwanted, &carrier.presented(), self.moment);
+            let carried = carrier.write(&change, &report, cookies, issuer.keep_for(), answer.headers_mut());
+            self.outcome.report = report;
+            carried
+        } else {
+            // whoever has these cookies may throw them away: that is what signing out does
+            carrier.clear(cookies, answer.headers_mut())
+        };
+        self.outcome.kind = OutcomeKind::GivenUp;
+        self.outcome.carried = Some(carried);
+        Ok(answer)
+    }
+
+    async fn authenticate(&mut self, head: Parts, parameters: &Parameters) -> Result<Client, Problem> {
+        let claimed = parameters.client_id()?;
+        let mut caller = Caller::new(head.headers, self.moment.now_secs());
+        caller.extensions = head.extensions;
+        caller.claimed.clone_from(&claimed);
+
+        let authenticate = &self.shared.authenticate;
+        let client = authenticate.authenticate(caller).await.map_err(|error| {
+            self.outcome.cause = Some(error.to_string());
+            match error {
+                Unauthenticated::Refused(_) => Problem::Unauthenticated { advice: authenticate.advice() },
+                Unauthenticated::ClientId(error) => Problem::ClientId(error.to_string()),
+                Unauthenticated::Unavailable(_) => Problem::Unavailable,
+            }
+        })?;
+        self.outcome.client = Some(client.id.clone());
+        match claimed {
+            Some(claimed) if claimed != client.id => Err(Problem::OtherClient),
+            _ => Ok(client),
+        }
+    }
+
+    fn preflight(&self) -> Response<Body> {
+        let mut answer = response::empty(StatusCode::NO_CONTENT);
+        let headers = answer.headers_mut();
+        headers.insert(ALLOW, HeaderValue::from_static(ALLOWED));
+        if self.cors.is_some() {
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
+            headers.insert(
+                ACCESS_CONTROL_ALLOW_HEADERS,
+                HeaderValue::from_static("authorization, content-type, accrue-grant"),
+            );
+        }
+        answer
+    }
+
+    fn finish(mut self, answer: Answer) -> Response<Body> {
+        let mut response = answer.unwrap_or_else(|problem| {
+            self.outcome.kind = kind_of(&problem);
+            problem.into_response()
+        });
+        response::finish(&mut response, &self.outcome.request_id);
+        if let Some(origin) = self.cors {
+            let headers = response.headers_mut();
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            headers.insert(
+                ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static("Accrue-Refused, Accrue-Grant, X-Ably-ErrorCode, X-Ably-ErrorMessage, X-Request-Id"),
+            );
+        }
+        response.extensions_mut().insert(self.outcome);
+        response
+    }
+}
+
+fn kind_of(problem: &Problem) -> OutcomeKind {
+    match problem {
+        Problem::Nothing { .. } => OutcomeKind::Refused,
+        Problem::Barred => OutcomeKind::Barred,
+        Problem::Unavailable | Problem::Overloaded => OutcomeKind::Unavailable,
+        Problem::Unauthenticated { .. } | Problem::OtherClient => OutcomeKind::Unauthenticated,
+        Problem::ForeignOrigin => OutcomeKind::Foreign,
+        _ => OutcomeKind::Malformed,
+    }
+}
+
+fn route(path: &str) -> &'static str {
+    ["/auth", "/healthz", "/readyz", "/"].into_iter().find(|route| *route == path).unwrap_or_default()
+}
+
+fn request_id(headers: &HeaderMap, moment: &Moment) -> String {
+    let sent = origin::only(headers, &response::REQUEST_ID).and_then(|value| value.to_str().ok());
+    let well_formed = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    };
+    sent.filter(well_formed).map_or_else(|| moment.request_id(), str::to_owned)
+}
+
+fn head_bytes(head: &Parts) -> usize {
+    let target = head.uri.path().len() + head.uri.query().map_or(0, str::len);
+    head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() + target
+}
+
+fn is_local(head: &Parts) -> bool {
+    let host_is_local = local_host(&head.headers, &head.uri);
+    let through_a_proxy = head.headers.keys().any(|name| {
+        matches!(name.as_str(), "forwarded" | "via" | "x-real-ip") || name.as_str().starts_with("x-forwarded-")
+    });
+    host_is_local && !through_a_proxy
+}
+
+fn local_host(headers: &HeaderMap, uri: &Uri) -> bool {
+    origin::host(headers, uri).is_some_and(|host| {
+        let host = origin::without_port(host);
+        host.eq_ignore_ascii_case("localhost") || matches!(host, "127.0.0.1" | "[::1]")
+    })
+}
+
+/// A navigation, an image, anything that no script waits for (Fetch metadata).
+fn is_navigation(headers: &HeaderMap) -> bool {
+    let mut modes = headers.get_all(SEC_FETCH_MODE).iter();
+    modes.any(|mode| !matches!(mode.as_bytes(), b"cors" | b"same-origin"))
+}
+
+async fn read_body<B>(headers: &HeaderMap, body: B) -> Result<Option<(BodyType, bytes::Bytes)>, Problem>
+where
+    B: HttpBody,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let bytes = match Limited::new(body, MAX_BODY_BYTES).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(Problem::BodyTooLarge),
+        Err(error) if error.downcast_ref().is_some_and(timed_out) => return Err(Problem::BodyTimeout),
+        Err(_) => return Err(Problem::Malformed("the body broke off".to_owned())),
+    };
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let encoded = headers.contains_key(CONTENT_ENCODING);
+    let body_type = origin::only(headers, &CONTENT_TYPE).and_then(|value| BodyType::of(value.to_str().ok()?));
+    match body_type {
+        Some(body_type) if !encoded => Ok(Some((body_type, bytes))),
+        _ => Err(Problem::MediaType),
+    }
+}
+
+fn timed_out(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut
+}
+
+fn show(page: &Page, moment: &Moment) -> Response<Body> {
+    let nonce = moment.nonce();
+    let mut response = response::html(page.html.replace("{nonce}", &nonce));
+    let policy = page.content_security_policy.replace("{nonce}", &nonce);
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+fn advice_to_list(origin: Option<&str>) -> String {
+    match origin {
+        Some(origin) => format!("a page on another origin was refused; if it is yours, add this line: origins = [{origin:?}]"),
+        None => "a request from another site was refused; it named no origin that could be listed".to_owned(),
+    }
+}
+
+fn advice_on_cookies(origin: Option<&HeaderValue>) -> String {
+    let origin = origin.and_then(|origin| origin.to_str().ok()).unwrap_or_default();
+    format!(
+        "a page on {origin} calls without cookies, so what its clients hold is not remembered. Browsers send none to \
+         another origin unless told to: set authHeaders: {{authorization: \"-\"}} in ably-js (same site), or use an \
+         authCallback with the Accrue-Grant header, or serve /auth on the page's own origin"
+    )
+}
+
+const ALLOWED: &str = "GET, POST, DELETE, OPTIONS";
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Target and headers together.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+const MAX_HEADERS: usize = 100;
