@@ -34,3 +34,17 @@ pub use authenticate::{Authenticate, Caller, Claimed, ProxyHeader, Unauthenticat
 pub use authenticate::{SessionJwt, SessionJwtError};
 #[cfg(feature = "service")]
 pub use service::{AuthService, Body, Carried, CookieSettings, OriginError, Origins, Outcome, OutcomeKind, Page, ServiceSettings};
+
+#[cfg(feature = "config")]
+mod config;
+#[cfg(feature = "config")]
+pub use config::{Config, ConfigError, Environment, Keyring, LogFormat, NoEnvironment, Problem};
+
+#[cfg(any(feature = "config", feature = "server"))]
+mod limits;
+#[cfg(any(feature = "config", feature = "server"))]
+pub use limits::Limits;
+#[cfg(feature = "server")]
+mod serve;
+#[cfg(feature = "server")]
+pub use serve::serve;

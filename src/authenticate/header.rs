@@ -22,6 +22,11 @@ impl ProxyHeader {
     pub fn new(name: HeaderName, secret: &str) -> Self {
         Self { name, secret: Key::new(secret) }
     }
+
+    /// The header that names the client.
+    pub fn name(&self) -> &HeaderName {
+        &self.name
+    }
 }
 
 impl Authenticate for ProxyHeader {

@@ -225,6 +225,31 @@ impl Authenticate for SessionJwt {
     }
 }
 
+/// In one line, for whoever operates the service.
+impl fmt::Display for SessionJwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cookie {
+            Some(cookie) => write!(f, "cookie {cookie:?} or Authorization: Bearer")?,
+            None => f.write_str("Authorization: Bearer")?,
+        }
+        write!(f, "; {} key{}", self.keys.len(), if self.keys.len() == 1 { "" } else { "s" })?;
+        let mut algorithms: Vec<String> = self.keys.iter().flat_map(|key| &key.algorithms).map(|one| format!("{one:?}")).collect();
+        algorithms.sort_unstable();
+        algorithms.dedup();
+        write!(f, " for {}; clientId from {:?}", algorithms.join(", "), self.client_id_claim)?;
+        if let Some(issuer) = &self.issuer {
+            write!(f, "; issuer {issuer:?}")?;
+        }
+        if let Some(audience) = &self.audience {
+            write!(f, "; audience {audience:?}")?;
+        }
+        if let Some(claim) = &self.not_before_claim {
+            write!(f, "; not before {claim:?}")?;
+        }
+        Ok(())
+    }
+}
+
 /// Without the keys.
 impl fmt::Debug for SessionJwt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -315,6 +340,14 @@ pub enum SessionJwtError {
     /// Every key was passed over.
     #[error("the JSON Web Key Set holds no key that can verify with the algorithms wanted")]
     NoKeyInJwks,
+}
+
+#[cfg(feature = "config")]
+impl SessionJwtError {
+    /// Whether another key would not help.
+    pub(crate) fn is_about_algorithms(&self) -> bool {
+        matches!(self, Self::UnknownAlgorithm { .. } | Self::UnfitAlgorithm { .. })
+    }
 }
 
 /// Seconds by which clocks may differ.

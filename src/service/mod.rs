@@ -168,6 +168,7 @@ impl<'a> Exchange<'a> {
             cors: shared.settings.origins.named(&head.headers).cloned(),
             outcome: Outcome {
                 request_id: request_id(&head.headers, moment),
+                method: head.method.clone(),
                 route: route(head.uri.path()),
                 ..Outcome::default()
             },

@@ -13,6 +13,8 @@ pub struct Outcome {
     pub kind: OutcomeKind,
     /// The request's name, as in `X-Request-Id`.
     pub request_id: String,
+    /// Its method.
+    pub method: http::Method,
     /// Which of the routes it took; empty if there is none.
     pub route: &'static str,
     /// Who asked, once authenticated.

@@ -1,0 +1,56 @@
+//! What only a process has: an environment, files, chance.
+#![expect(clippy::disallowed_methods, reason = "the edge: this is where environment and chance come from")]
+
+use std::path::Path;
+
+use accrue::{Config, ConfigError, Environment};
+
+use crate::Configured;
+
+/// The process's own environment and files.
+pub(crate) struct Process;
+
+impl Environment for Process {
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok().filter(|value| !value.is_empty())
+    }
+
+    fn file(&self, path: &str) -> Result<String, String> {
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
+    }
+}
+
+/// The names of all variables that are set.
+pub(crate) fn variables() -> Vec<String> {
+    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect()
+}
+
+pub(crate) fn random_bytes() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    rand::fill(&mut bytes);
+    bytes
+}
+
+/// The text of a configuration file and what to call it; empty if there is none.
+pub(crate) fn config_text(path: Option<&Path>) -> Result<(String, String), String> {
+    let Some(path) = path else {
+        return Ok(("environment".to_owned(), String::new()));
+    };
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("can't read {name}: {error}"))?;
+    Ok((name, text))
+}
+
+/// The configuration that the flags, the environment and the file make.
+pub(crate) fn config(configured: &Configured) -> Result<Config, String> {
+    let (name, text) = config_text(configured.config.as_deref())?;
+    let listen = configured.listen.iter().map(|listen| ("listen", "--listen", listen.clone()));
+    Config::parse(&name, &text, &Process, &listen.collect::<Vec<_>>()).map_err(|error| explain(&error))
+}
+
+pub(crate) fn explain(error: &ConfigError) -> String {
+    match error.problems() {
+        [only] => only.to_string(),
+        several => format!("{} problems in the configuration\n{error}", several.len()),
+    }
+}

@@ -1,0 +1,56 @@
+use std::io;
+use std::time::Duration;
+
+use accrue::{LogFormat, Outcome, OutcomeKind};
+use http::StatusCode;
+use tracing::{debug, info, warn};
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging to standard error.
+pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| format!("log: {filter:?} is no filter ({error}); write \"info\", or \"warn,audit=info\""))?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
+    match format {
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+        _ => subscriber.init(),
+    }
+    Ok(())
+}
+
+/// One line for every request, one *audit* line for what it newly permitted, one warning for what the operator
+/// should know.
+pub(crate) fn record(outcome: &Outcome, status: StatusCode, took: Duration) {
+    let request = outcome.request_id.as_str();
+    let client = outcome.client.as_ref().map(|id| id.as_str());
+    if let Some(advice) = &outcome.advice {
+        warn!(target: "accrue::advice", request, "{advice}");
+    }
+    let report = &outcome.report;
+    if !report.added.is_empty() {
+        info!(target: "audit", request, client, check = report.check, permitted = %report.added, "permitted");
+    }
+
+    let method = outcome.method.as_str();
+    let route = outcome.route;
+    let status = status.as_u16();
+    let kind = outcome.kind.as_str();
+    let cause = outcome.cause.as_deref();
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let verified = report.grants.iter().filter(|read| read.is_ok()).count();
+    let rejected: Vec<String> = report.grants.iter().filter_map(|read| read.as_ref().err()).map(ToString::to_string).collect();
+    let rejected = (!rejected.is_empty()).then(|| rejected.join(", "));
+    macro_rules! request_line {
+        ($level:ident) => {
+            $level!(target: "accrue::request", request, method, route, status, outcome = kind, client, cause, verified, rejected, micros, "request")
+        };
+    }
+    match outcome.kind {
+        OutcomeKind::Unavailable => request_line!(warn),
+        OutcomeKind::Other => request_line!(debug),
+        _ => request_line!(info),
+    }
+}

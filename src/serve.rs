@@ -1,0 +1,174 @@
+use std::convert::Infallible;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use crate::limits::Limits;
+use crate::service::{AuthService, Body};
+
+/// Serves HTTP/1.1 on a listener until `shutdown` is ready, then stops accepting and lets requests in flight finish.
+///
+/// `on_response` sees every response before it is written, with its [`Outcome`](crate::Outcome) among the
+/// extensions, and how long it took: the place for logs and counters.
+///
+/// ```no_run
+/// # async fn example(service: accrue::AuthService) -> std::io::Result<()> {
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+/// accrue::serve(listener, service, accrue::Limits::default(), |_response, _took| {}, stop).await;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn serve(
+    listener: TcpListener,
+    service: AuthService,
+    limits: Limits,
+    on_response: impl Fn(&mut Response<Body>, Duration) + Send + Sync + 'static,
+    shutdown: impl Future<Output = ()>,
+) {
+    let server = Arc::new(Server {
+        service,
+        limits,
+        requests: Semaphore::new(limits.requests),
+        on_response: Box::new(on_response),
+    });
+    let connections = Arc::new(Semaphore::new(limits.connections));
+    // beyond the limit some are told so; beyond that, closing is all there is time for
+    let turned_away = Arc::new(Semaphore::new(limits.connections.clamp(16, 256)));
+    let graceful = GracefulShutdown::new();
+    let mut shutdown = pin!(shutdown);
+
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                // the peer is gone already, or this process has no more files: neither lasts
+                Err(_) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = &mut shutdown => break,
+        };
+        let (permit, admitted) = match Arc::clone(&connections).try_acquire_owned() {
+            Ok(permit) => (permit, Admitted::Yes),
+            Err(_) => match Arc::clone(&turned_away).try_acquire_owned() {
+                Ok(permit) => (permit, Admitted::No),
+                Err(_) => continue,
+            },
+        };
+        tokio::spawn(connection(Arc::clone(&server), stream, permit, admitted, graceful.watcher()));
+    }
+
+    drop(listener);
+    let _ = timeout(limits.drain_timeout, graceful.shutdown()).await;
+}
+
+struct Server {
+    service: AuthService,
+    limits: Limits,
+    requests: Semaphore,
+    on_response: Box<OnResponse>,
+}
+
+type OnResponse = dyn Fn(&mut Response<Body>, Duration) + Send + Sync;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Admitted {
+    Yes,
+    No,
+}
+
+async fn connection(
+    server: Arc<Server>,
+    stream: TcpStream,
+    permit: OwnedSemaphorePermit,
+    admitted: Admitted,
+    watcher: Watcher,
+) {
+    // answers are small and written whole, so there is nothing to wait for
+    let _ = stream.set_nodelay(true);
+    let limits = server.limits;
+    let service = service_fn(move |request| {
+        let server = Arc::clone(&server);
+        async move { Ok::<_, Infallible>(server.answer(request, admitted).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        // larger than what the service answers with 431, so that it is the service that answers
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
+        .keep_alive(admitted == Admitted::Yes)
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), service);
+    // a connection that fails has failed its own client only, who knows
+    let _ = watcher.watch(connection).await;
+    drop(permit);
+}
+
+impl Server {
+    async fn answer(&self, request: Request<Incoming>, admitted: Admitted) -> Response<Body> {
+        let started = Instant::now();
+        let permit = match admitted {
+            Admitted::Yes => self.requests.try_acquire().ok(),
+            Admitted::No => None,
+        };
+        let mut response = match permit {
+            Some(_permit) => {
+                let deadline = started + self.limits.body_timeout;
+                let request = request.map(|body| Timely { body, late: Box::pin(sleep_until(deadline)) });
+                self.service.handle(request).await
+            }
+            None => self.service.overloaded(&request.into_parts().0),
+        };
+        (self.on_response)(&mut response, started.elapsed());
+        response
+    }
+}
+
+/// A body that has to be there by a certain time, however busily it drips.
+struct Timely {
+    body: Incoming,
+    late: Pin<Box<Sleep>>,
+}
+
+impl http_body::Body for Timely {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        self.late
+            .as_mut()
+            .poll(cx)
+            .map(|()| Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+const MAX_HEAD_BYTES: usize = 128 * 1024;
+const MAX_HEADERS: usize = 512;
