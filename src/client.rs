@@ -106,11 +106,7 @@ pub struct Client {
 impl Client {
     /// A client without claims and with nothing revoked.
     pub fn new(id: ClientId) -> Self {
-        Self {
-            id,
-            claims: Map::new(),
-            not_before: None,
-        }
+        Self { id, claims: Map::new(), not_before: None }
     }
 }
 

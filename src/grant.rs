@@ -76,10 +76,7 @@ impl SealingKeys {
                 return Err(SealingKeysError::KidTwice { kid: secret.kid.clone() });
             }
         }
-        Ok(Self {
-            app_id: key.app_id().to_owned(),
-            secrets,
-        })
+        Ok(Self { app_id: key.app_id().to_owned(), secrets })
     }
 
     /// The kids of the secrets, the one that seals first.
@@ -97,9 +94,8 @@ impl SealingKeys {
         }
         let (form, capabilities) = encode(&grant.capability.to_string())?;
         let head = format!("{VERSION}{form}.{}.{}", secret.kid, grant.since);
-        let digest = self
-            .scoped(secret, &head)
-            .sign(&[client.as_str().as_bytes(), b":", capabilities.as_bytes()]);
+        let digest =
+            self.scoped(secret, &head).sign(&[client.as_str().as_bytes(), b":", capabilities.as_bytes()]);
         Some(format!("{head}.{capabilities}.{}", BASE64URL.encode(digest.as_bytes())))
     }
 
@@ -175,7 +171,12 @@ impl<'a> SealedText<'a> {
             _ => return None,
         };
         let digits = since.bytes().all(|b| b.is_ascii_digit());
-        if parts.next().is_some() || !kid_is_well_formed(kid) || !digits || since.starts_with('0') || since.len() > 11 {
+        if parts.next().is_some()
+            || !kid_is_well_formed(kid)
+            || !digits
+            || since.starts_with('0')
+            || since.len() > 11
+        {
             return None;
         }
         if digest.len() != DIGEST_CHARS {
@@ -259,10 +260,7 @@ impl SealingSecret {
         if bytes.len() < MIN_SECRET_BYTES {
             return Err(SealingSecretError::Short { bytes: bytes.len() });
         }
-        Ok(Self {
-            kid: kid.to_owned(),
-            key: Key::new(bytes),
-        })
+        Ok(Self { kid: kid.to_owned(), key: Key::new(bytes) })
     }
 
     /// The name under which grants refer to it.
@@ -278,8 +276,7 @@ impl fmt::Debug for SealingSecret {
 }
 
 fn kid_is_well_formed(kid: &str) -> bool {
-    (1..=16).contains(&kid.len())
-        && kid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    (1..=16).contains(&kid.len()) && kid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 /// Why a text is not a [`SealingSecret`].
@@ -375,9 +372,7 @@ mod tests {
     /// A text with a good digest, whatever it says.
     fn forge(head: &str, capabilities: &str) -> String {
         let keys = keys();
-        let digest = keys
-            .scoped(&keys.secrets[0], head)
-            .sign(&[b"alice:", capabilities.as_bytes()]);
+        let digest = keys.scoped(&keys.secrets[0], head).sign(&[b"alice:", capabilities.as_bytes()]);
         format!("{head}.{capabilities}.{}", BASE64URL.encode(digest.as_bytes()))
     }
 
@@ -487,7 +482,10 @@ mod tests {
         let one = keys().secrets;
         let key = ApiKey::parse("app.key:s").unwrap();
         let twice = vec![one[0].clone(), one[0].clone()];
-        assert_eq!(SealingKeys::new(&key, twice).unwrap_err(), SealingKeysError::KidTwice { kid: "k1".into() });
+        assert_eq!(
+            SealingKeys::new(&key, twice).unwrap_err(),
+            SealingKeysError::KidTwice { kid: "k1".into() }
+        );
         assert_eq!(SealingKeys::new(&key, vec![]).unwrap_err(), SealingKeysError::NoSecret);
     }
 }

@@ -88,17 +88,20 @@ impl Held {
 
     /// Drops everything.
     pub(crate) fn forget(&self) -> Change {
-        Change {
-            put: Vec::new(),
-            drop: ids(self.fresh.iter().chain(&self.stale).chain(&self.lapsed)),
-        }
+        Change { put: Vec::new(), drop: ids(self.fresh.iter().chain(&self.stale).chain(&self.lapsed)) }
     }
 
     /// Puts what is permitted now in the place of what was held.
     ///
     /// The result keeps the oldest `since` among its parts: adding never extends a life. What was checked
     /// again counts from `since`, the moment the question was put.
-    pub(crate) fn fold(&self, mut permitted: Permitted, since: u64, room: &Room<'_>, terms: &Terms<'_>) -> Folded {
+    pub(crate) fn fold(
+        &self,
+        mut permitted: Permitted,
+        since: u64,
+        room: &Room<'_>,
+        terms: &Terms<'_>,
+    ) -> Folded {
         let aged = self.stale.iter().chain(&self.lapsed);
         // what was not answered stays as it is, and is asked again next time
         let answered: Vec<&Kept> = if permitted.unanswered() { Vec::new() } else { aged.collect() };
@@ -112,9 +115,7 @@ impl Held {
         }
 
         let added = permitted.take_added();
-        let all_fit = |permitted: &Permitted| {
-            terms.fit(permitted) && room(&grant(permitted.to_remember()))
-        };
+        let all_fit = |permitted: &Permitted| terms.fit(permitted) && room(&grant(permitted.to_remember()));
         let mut full = Capability::default();
         let mut whole = permitted.clone();
         whole.add(&added);
@@ -179,15 +180,11 @@ impl Held {
 }
 
 fn replace<'a>(kept: impl IntoIterator<Item = &'a Kept>, grant: Grant) -> Change {
-    Change {
-        put: if grant.capability.is_empty() { Vec::new() } else { vec![grant] },
-        drop: ids(kept),
-    }
+    Change { put: if grant.capability.is_empty() { Vec::new() } else { vec![grant] }, drop: ids(kept) }
 }
 
 fn union<'a>(kept: impl IntoIterator<Item = &'a Kept>) -> Capability {
-    kept.into_iter()
-        .fold(Capability::default(), |all, kept| all.union(&kept.grant.capability))
+    kept.into_iter().fold(Capability::default(), |all, kept| all.union(&kept.grant.capability))
 }
 
 fn ids<'a>(kept: impl IntoIterator<Item = &'a Kept>) -> Vec<String> {

@@ -133,10 +133,7 @@ impl SealedChange {
 /// Counts only: the texts are what clients prove themselves with.
 impl fmt::Debug for SealedChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SealedChange")
-            .field("put", &self.put.len())
-            .field("drop", &self.drop.len())
-            .finish()
+        f.debug_struct("SealedChange").field("put", &self.put.len()).field("drop", &self.drop.len()).finish()
     }
 }
 
@@ -344,7 +341,13 @@ impl Issuer {
     }
 
     /// Gives up what `unwanted` covers of what the client presents.
-    pub fn give_up(&self, client: &Client, unwanted: &Capability, presented: &[String], moment: &Moment) -> (SealedChange, Report) {
+    pub fn give_up(
+        &self,
+        client: &Client,
+        unwanted: &Capability,
+        presented: &[String],
+        moment: &Moment,
+    ) -> (SealedChange, Report) {
         let mut report = Report::default();
         let held = self.recall(client, presented, moment, &mut report);
         (self.sealed(&client.id, held.give_up(unwanted, &self.room(&client.id))), report)
@@ -372,10 +375,9 @@ impl Issuer {
     fn room<'a>(&'a self, client: &'a ClientId) -> impl Fn(&Grant) -> bool + 'a {
         move |grant| match &self.strategy {
             Strategy::Server | Strategy::Client => true,
-            Strategy::Cookie(sealing) => sealing
-                .keys
-                .seal(client, grant)
-                .is_some_and(|text| text.len() <= sealing.max_bytes),
+            Strategy::Cookie(sealing) => {
+                sealing.keys.seal(client, grant).is_some_and(|text| text.len() <= sealing.max_bytes)
+            }
         }
     }
 
@@ -403,8 +405,12 @@ impl Issuer {
             Some(wish) => wish.min(longest),
             None => {
                 let share = 1.0 - self.jitter * moment.fraction();
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss,
-                    reason = "a share of at most a day in milliseconds")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    clippy::cast_precision_loss,
+                    reason = "a share of at most a day in milliseconds"
+                )]
                 Ttl::from_millis((longest.as_millis() as f64 * share) as u64)
             }
         }

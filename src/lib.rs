@@ -4,25 +4,30 @@ mod mac;
 mod maybe_send;
 mod nearest;
 
+pub mod ably;
 mod capability;
 mod client;
 mod grant;
 mod held;
 mod moment;
 mod proposal;
-pub mod ably;
 
 mod issuer;
 mod permission;
 
-pub use capability::{Capability, CapabilityError, EntryProblem, Operation, Operations, Resource, ResourceError, Vocabulary, VocabularyError};
+pub use capability::{
+    Capability, CapabilityError, EntryProblem, Operation, Operations, Resource, ResourceError, Vocabulary,
+    VocabularyError,
+};
 pub use client::{Client, ClientId, ClientIdError};
-pub use grant::{Grant, SealedText, SealingKeys, SealingKeysError, SealingSecret, SealingSecretError, Unreadable, Unsealed};
-pub use moment::Moment;
-pub use proposal::{Asked, Decision, Question, Refused, Signable};
+pub use grant::{
+    Grant, SealedText, SealingKeys, SealingKeysError, SealingSecret, SealingSecretError, Unreadable, Unsealed,
+};
+pub use issuer::{Ask, Issued, Issuer, Refusal, RefusalReason, Report, SealedChange, Sealing, Strategy};
 pub use maybe_send::{MaybeSend, MaybeSync};
+pub use moment::Moment;
 pub use permission::{NoPermissions, PermissionCheck, RuleError, Rules};
-pub use issuer::{Ask, Issued, Issuer, Refusal, RefusalReason, Report, Sealing, SealedChange, Strategy};
+pub use proposal::{Asked, Decision, Question, Refused, Signable};
 
 #[cfg(feature = "service")]
 mod authenticate;
@@ -33,7 +38,10 @@ pub use authenticate::{Authenticate, Caller, Claimed, ProxyHeader, Unauthenticat
 #[cfg(feature = "jwt")]
 pub use authenticate::{SessionJwt, SessionJwtError};
 #[cfg(feature = "service")]
-pub use service::{AuthService, Body, Carried, CookieSettings, OriginError, Origins, Outcome, OutcomeKind, Page, ServiceSettings};
+pub use service::{
+    AuthService, Body, Carried, CookieSettings, OriginError, Origins, Outcome, OutcomeKind, Page,
+    ServiceSettings,
+};
 
 #[cfg(feature = "config")]
 mod config;

@@ -60,11 +60,7 @@ impl Proposal {
 
     /// What the permission check has to be asked, if anything.
     pub(crate) fn question(&self, client: &Arc<Client>) -> Option<Question> {
-        Some(Question {
-            client: Arc::clone(client),
-            asked: self.asked.clone()?,
-            held: self.carried.clone(),
-        })
+        Some(Question { client: Arc::clone(client), asked: self.asked.clone()?, held: self.carried.clone() })
     }
 
     pub(crate) fn wishes(&self) -> &Capability {
@@ -101,11 +97,7 @@ impl Proposal {
 impl Terms<'_> {
     /// All that would be signed.
     fn signed(&self, permitted: &Permitted) -> Capability {
-        permitted
-            .to_remember()
-            .union(&permitted.tolerated)
-            .union(self.given)
-            .intersect(self.ceiling)
+        permitted.to_remember().union(&permitted.tolerated).union(self.given).intersect(self.ceiling)
     }
 
     /// Whether what would be signed stays within the limit.
@@ -258,7 +250,12 @@ pub struct Refused {
 
 impl Refused {
     /// Sorts what was wished for but not signed.
-    pub(crate) fn sort(wishes: &Capability, signed: Option<&Signable>, full: &Capability, unanswered: bool) -> Self {
+    pub(crate) fn sort(
+        wishes: &Capability,
+        signed: Option<&Signable>,
+        full: &Capability,
+        unanswered: bool,
+    ) -> Self {
         let missing = match signed {
             Some(signed) => wishes.minus(&signed.capability),
             None => wishes.clone(),
@@ -266,11 +263,7 @@ impl Refused {
         if unanswered {
             return Self { unavailable: missing, ..Self::default() };
         }
-        Self {
-            denied: missing.minus(full),
-            full: missing.intersect(full),
-            ..Self::default()
-        }
+        Self { denied: missing.minus(full), full: missing.intersect(full), ..Self::default() }
     }
 
     /// Whether every wish was met.

@@ -39,11 +39,7 @@ impl ApiKey {
         match secret {
             "" => Err(ApiKeyError::NoSecret),
             _ if secret.contains(':') => Err(ApiKeyError::SecondColon),
-            _ => Ok(Self {
-                name: name.to_owned(),
-                app_id_len: app_id.len(),
-                secret: Key::new(secret),
-            }),
+            _ => Ok(Self { name: name.to_owned(), app_id_len: app_id.len(), secret: Key::new(secret) }),
         }
     }
 

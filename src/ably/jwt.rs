@@ -193,7 +193,8 @@ mod tests {
             let verifies = key.secret().verify(&[jwt.message.as_bytes()], &jwt.signature);
             assert_eq!(verifies, vector["pyjwtSignatureOk"].as_bool().unwrap(), "{id}");
             if verifies {
-                let [header, payload] = ["headerJson", "payloadJson"].map(|part| vector[part].as_str().unwrap());
+                let [header, payload] =
+                    ["headerJson", "payloadJson"].map(|part| vector[part].as_str().unwrap());
                 assert_eq!(compact(&key, header, payload), text, "{id}");
             }
             assert!(jwt.verify(&key).is_err(), "{id}");

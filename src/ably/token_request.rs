@@ -185,7 +185,11 @@ mod tests {
                 nonce: &nonce,
             };
             assert_eq!(sign_text.lines().concat(), vector["signText"].as_str().unwrap().as_bytes(), "{id}");
-            assert_eq!(BASE64.encode(sign_text.sign(&key).as_bytes()), vector["mac"].as_str().unwrap(), "{id}");
+            assert_eq!(
+                BASE64.encode(sign_text.sign(&key).as_bytes()),
+                vector["mac"].as_str().unwrap(),
+                "{id}"
+            );
 
             let mut changed = vector["tokenRequest"].clone();
             changed["nonce"] = "fedcba9876543210".into();

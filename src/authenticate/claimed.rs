@@ -7,10 +7,7 @@ pub struct Claimed;
 
 impl Authenticate for Claimed {
     async fn authenticate(&self, caller: Caller) -> Result<Client, Unauthenticated> {
-        caller
-            .claimed
-            .map(Client::new)
-            .ok_or_else(|| refused("no clientId parameter"))
+        caller.claimed.map(Client::new).ok_or_else(|| refused("no clientId parameter"))
     }
 
     fn advice(&self) -> &'static str {

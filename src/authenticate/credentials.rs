@@ -70,7 +70,8 @@ mod tests {
         headers.append(COOKIE, HeaderValue::from_static("a=1; b=\"x%20y\"; =z; junk;c=d=e"));
         headers.append(COOKIE, HeaderValue::from_bytes(b"a=2; \xff=\xfe; f=").unwrap());
         let found: Vec<_> = cookies(&headers).collect();
-        let expected = [("a", "1"), ("b", "\"x%20y\""), ("c", "d=e"), ("a", "2"), ("\u{fffd}", "\u{fffd}"), ("f", "")];
+        let expected =
+            [("a", "1"), ("b", "\"x%20y\""), ("c", "d=e"), ("a", "2"), ("\u{fffd}", "\u{fffd}"), ("f", "")];
         assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 }

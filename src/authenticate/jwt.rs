@@ -67,7 +67,8 @@ impl SessionJwt {
     /// # Errors
     /// For a text that is no set, for one with a shared secret in it, and if no key is left.
     pub fn with_jwks(json: &str, algorithms: &[impl AsRef<str>]) -> Result<Self, SessionJwtError> {
-        let set: JwkSet = serde_json::from_str(json).map_err(|error| SessionJwtError::Jwks(error.to_string()))?;
+        let set: JwkSet =
+            serde_json::from_str(json).map_err(|error| SessionJwtError::Jwks(error.to_string()))?;
         let wanted = parse_algorithms(algorithms)?;
         let mut keys = Vec::new();
         for jwk in &set.keys {
@@ -211,10 +212,8 @@ impl Authenticate for SessionJwt {
         let Some(name) = &self.cookie else {
             return Err(refused("no Authorization header"));
         };
-        let mut sessions: Vec<String> = cookies(&caller.headers)
-            .filter(|(found, _)| found == name)
-            .map(|(_, value)| value)
-            .collect();
+        let mut sessions: Vec<String> =
+            cookies(&caller.headers).filter(|(found, _)| found == name).map(|(_, value)| value).collect();
         sessions.dedup();
         match sessions.as_slice() {
             [] => Err(refused(format!("no cookie {name:?}"))),
@@ -233,7 +232,8 @@ impl fmt::Display for SessionJwt {
             None => f.write_str("Authorization: Bearer")?,
         }
         write!(f, "; {} key{}", self.keys.len(), if self.keys.len() == 1 { "" } else { "s" })?;
-        let mut algorithms: Vec<String> = self.keys.iter().flat_map(|key| &key.algorithms).map(|one| format!("{one:?}")).collect();
+        let mut algorithms: Vec<String> =
+            self.keys.iter().flat_map(|key| &key.algorithms).map(|one| format!("{one:?}")).collect();
         algorithms.sort_unstable();
         algorithms.dedup();
         write!(f, " for {}; clientId from {:?}", algorithms.join(", "), self.client_id_claim)?;
@@ -302,7 +302,11 @@ fn fitting(family: AlgorithmFamily) -> &'static str {
 /// A NumericDate (RFC 7519, section 2), its fraction dropped.
 fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<u64>, Unauthenticated> {
     let Some(value) = claims.get(name) else { return Ok(None) };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, which is what is meant")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates, which is what is meant"
+    )]
     let seconds = value.as_u64().or_else(|| value.as_f64().map(|seconds| seconds as u64));
     match seconds {
         Some(seconds) => Ok(Some(seconds)),
@@ -315,7 +319,9 @@ fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<u64>, Unauthen
 #[non_exhaustive]
 pub enum SessionJwtError {
     /// Not an algorithm of RFC 7518 that is supported.
-    #[error("unknown JWT algorithm {name:?}; there are HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA")]
+    #[error(
+        "unknown JWT algorithm {name:?}; there are HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA"
+    )]
     UnknownAlgorithm {
         /// Its name.
         name: String,

@@ -63,7 +63,10 @@ impl std::fmt::Debug for Caller {
 /// ```
 pub trait Authenticate: MaybeSend + MaybeSync + 'static {
     /// Authenticates.
-    fn authenticate(&self, caller: Caller) -> impl Future<Output = Result<Client, Unauthenticated>> + MaybeSend;
+    fn authenticate(
+        &self,
+        caller: Caller,
+    ) -> impl Future<Output = Result<Client, Unauthenticated>> + MaybeSend;
 
     /// What a caller that is not authenticated should do about it.
     fn advice(&self) -> &'static str {
@@ -76,7 +79,10 @@ where
     F: Fn(Caller) -> A + MaybeSend + MaybeSync + 'static,
     A: Future<Output = Result<Client, Unauthenticated>> + MaybeSend,
 {
-    fn authenticate(&self, caller: Caller) -> impl Future<Output = Result<Client, Unauthenticated>> + MaybeSend {
+    fn authenticate(
+        &self,
+        caller: Caller,
+    ) -> impl Future<Output = Result<Client, Unauthenticated>> + MaybeSend {
         self(caller)
     }
 }

@@ -61,10 +61,7 @@ impl Capability {
         object
             .iter()
             .map(|(name, list)| {
-                let refuse = |problem| CapabilityError::Entry {
-                    resource: shortened(name),
-                    problem,
-                };
+                let refuse = |problem| CapabilityError::Entry { resource: shortened(name), problem };
                 let resource = Resource::parse(name.as_str()).map_err(|e| refuse(e.into()))?;
                 let list = list.as_array().ok_or_else(|| refuse(EntryProblem::NotAList))?;
                 Ok((resource, operations(list, vocabulary).map_err(refuse)?))
@@ -155,14 +152,11 @@ impl Capability {
             .filter(|(ours, _)| ours.contains(resource))
             .fold(operations.clone(), |unmet, (_, permitted)| unmet.without(permitted))
     }
-
 }
 
 fn operations(list: &[Value], vocabulary: &Vocabulary) -> Result<Operations, EntryProblem> {
-    let names = list
-        .iter()
-        .map(|name| name.as_str().ok_or(EntryProblem::NotAText))
-        .collect::<Result<Vec<_>, _>>()?;
+    let names =
+        list.iter().map(|name| name.as_str().ok_or(EntryProblem::NotAText)).collect::<Result<Vec<_>, _>>()?;
     match names.iter().filter(|name| **name == "*").count() {
         0 if names.is_empty() => Err(EntryProblem::NoOperations),
         0 => names
@@ -200,9 +194,10 @@ impl FromIterator<(Resource, Operations)> for Capability {
 
 impl Serialize for Capability {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter().map(|(resource, operations)| {
-            (resource.as_str(), operations.names().collect::<Vec<_>>())
-        }))
+        serializer.collect_map(
+            self.iter()
+                .map(|(resource, operations)| (resource.as_str(), operations.names().collect::<Vec<_>>())),
+        )
     }
 }
 
@@ -291,8 +286,14 @@ mod tests {
     fn canonical_text() {
         for (text, canonical) in [
             ("{}", "{}"),
-            (r#" { "b" : ["subscribe","publish","publish"], "a":["*"] } "#, r#"{"a":["*"],"b":["publish","subscribe"]}"#),
-            (r#"{"room":["publish"],"[meta]log":["subscribe"],"Zed":["history"]}"#, r#"{"Zed":["history"],"[meta]log":["subscribe"],"room":["publish"]}"#),
+            (
+                r#" { "b" : ["subscribe","publish","publish"], "a":["*"] } "#,
+                r#"{"a":["*"],"b":["publish","subscribe"]}"#,
+            ),
+            (
+                r#"{"room":["publish"],"[meta]log":["subscribe"],"Zed":["history"]}"#,
+                r#"{"Zed":["history"],"[meta]log":["subscribe"],"room":["publish"]}"#,
+            ),
             (r#"{"caf\u00e9":["*","*"]}"#, r#"{"café":["*"]}"#),
             (r#"{"\ud83d\ude00":["stats"],"\uff5e":["stats"]}"#, r#"{"～":["stats"],"😀":["stats"]}"#),
         ] {
@@ -304,16 +305,28 @@ mod tests {
     fn malformed_and_where() {
         for (text, message) in [
             ("", "not valid JSON: EOF while parsing a value at line 1 column 0"),
-            ("{'a': ['publish']}", "this is a Python dict in single quotes, not JSON: pass json.dumps(capability)"),
+            (
+                "{'a': ['publish']}",
+                "this is a Python dict in single quotes, not JSON: pass json.dumps(capability)",
+            ),
             ("[]", "not a JSON object of resources, each with a list of operations"),
-            (r#"{"a":["publish"],"a":["publish"]}"#, r#"not valid JSON: member "a" stands twice at line 1 column 20"#),
+            (
+                r#"{"a":["publish"],"a":["publish"]}"#,
+                r#"not valid JSON: member "a" stands twice at line 1 column 20"#,
+            ),
             (r#"{"a":"publish"}"#, r#"resource "a": the operations are not a list"#),
             (r#"{"a":[]}"#, r#"resource "a": the list of operations is empty"#),
             (r#"{"a":[1]}"#, r#"resource "a": an operation is not a text"#),
             (r#"{"a":["*","publish"]}"#, r#"resource "a": "*" must stand alone, it means every operation"#),
-            (r#"{"a":["publish_"]}"#, r#"resource "a": unknown operation "publish_" (did you mean "publish"?)"#),
+            (
+                r#"{"a":["publish_"]}"#,
+                r#"resource "a": unknown operation "publish_" (did you mean "publish"?)"#,
+            ),
             (r#"{"":["publish"]}"#, r#"resource "": the name is empty"#),
-            (r#"{"[x]a":["publish"]}"#, r#"resource "[x]a": the only qualifiers are [meta], [queue] and [*]"#),
+            (
+                r#"{"[x]a":["publish"]}"#,
+                r#"resource "[x]a": the only qualifiers are [meta], [queue] and [*]"#,
+            ),
         ] {
             assert_eq!(Capability::parse(text, &Vocabulary::default()).unwrap_err().to_string(), message);
         }
@@ -322,18 +335,33 @@ mod tests {
     #[test]
     fn algebra() {
         let union = |a: &str, b: &str| parse(a).union(&parse(b)).to_string();
-        assert_eq!(union(r#"{"a":["publish"]}"#, r#"{"a":["history"],"b":["*"]}"#), r#"{"a":["history","publish"],"b":["*"]}"#);
+        assert_eq!(
+            union(r#"{"a":["publish"]}"#, r#"{"a":["history"],"b":["*"]}"#),
+            r#"{"a":["history","publish"],"b":["*"]}"#
+        );
         assert_eq!(union(r#"{"a":["publish"]}"#, r#"{"a":["*"]}"#), r#"{"a":["*"]}"#);
-        assert_eq!(union(r#"{"chat:*":["publish"]}"#, r#"{"chat:1":["publish"]}"#), r#"{"chat:*":["publish"],"chat:1":["publish"]}"#);
+        assert_eq!(
+            union(r#"{"chat:*":["publish"]}"#, r#"{"chat:1":["publish"]}"#),
+            r#"{"chat:*":["publish"],"chat:1":["publish"]}"#
+        );
 
         let minus = |a: &str, b: &str| parse(a).minus(&parse(b)).to_string();
-        assert_eq!(minus(r#"{"chat:1":["publish","history"]}"#, r#"{"chat:*":["publish"],"*":["history"]}"#), "{}");
-        assert_eq!(minus(r#"{"chat:*":["publish"]}"#, r#"{"chat:1":["*"],"chat:2":["*"]}"#), r#"{"chat:*":["publish"]}"#);
+        assert_eq!(
+            minus(r#"{"chat:1":["publish","history"]}"#, r#"{"chat:*":["publish"],"*":["history"]}"#),
+            "{}"
+        );
+        assert_eq!(
+            minus(r#"{"chat:*":["publish"]}"#, r#"{"chat:1":["*"],"chat:2":["*"]}"#),
+            r#"{"chat:*":["publish"]}"#
+        );
         assert_eq!(minus(r#"{"a":["*"]}"#, r#"{"a":["publish"]}"#), r#"{"a":["*"]}"#);
         assert_eq!(minus(r#"{"a":["publish"]}"#, r#"{"a":["*"]}"#), "{}");
 
         let intersect = |a: &str, b: &str| parse(a).intersect(&parse(b)).to_string();
-        assert_eq!(intersect(r#"{"chat:*":["*"]}"#, r#"{"chat:1":["publish"]}"#), r#"{"chat:1":["publish"]}"#);
+        assert_eq!(
+            intersect(r#"{"chat:*":["*"]}"#, r#"{"chat:1":["publish"]}"#),
+            r#"{"chat:1":["publish"]}"#
+        );
         assert_eq!(intersect(r#"{"*:c":["publish"]}"#, r#"{"a:*":["publish"]}"#), "{}");
         assert_eq!(intersect(r#"{"a":["publish"]}"#, r#"{"a":["history"]}"#), "{}");
     }

@@ -62,9 +62,7 @@ impl Vocabulary {
     ///
     /// # Errors
     /// An operation is lower-case letters, digits, `-`, `_`, `.` and `:`, 64 at most.
-    pub fn with_extra<T: Into<String>>(
-        extra: impl IntoIterator<Item = T>,
-    ) -> Result<Self, VocabularyError> {
+    pub fn with_extra<T: Into<String>>(extra: impl IntoIterator<Item = T>) -> Result<Self, VocabularyError> {
         let extra: BTreeSet<String> = extra.into_iter().map(Into::into).collect();
         match extra.iter().find(|name| !well_formed(name)) {
             Some(name) => Err(VocabularyError { name: name.clone() }),
@@ -88,16 +86,16 @@ impl Vocabulary {
 
 /// A name that no operation can have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name:?} is no name for an operation: lower-case letters, digits, \"-\", \"_\", \".\" and \":\", 64 at most")]
+#[error(
+    "{name:?} is no name for an operation: lower-case letters, digits, \"-\", \"_\", \".\" and \":\", 64 at most"
+)]
 pub struct VocabularyError {
     name: String,
 }
 
 fn well_formed(name: &str) -> bool {
     (1..=64).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.:".contains(&b))
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.:".contains(&b))
 }
 
 /// What may be done on one resource: everything (`*`), or a list that is not empty.

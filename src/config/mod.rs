@@ -171,9 +171,14 @@ impl Config {
         let strategy = choice(
             source,
             "strategy",
-            &[("cookie", StrategyName::Cookie), ("client", StrategyName::Client), ("server", StrategyName::Server)],
+            &[
+                ("cookie", StrategyName::Cookie),
+                ("client", StrategyName::Client),
+                ("server", StrategyName::Server),
+            ],
         );
-        let log_format = choice(source, "log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+        let log_format =
+            choice(source, "log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
         let origins = source.list("origins").unwrap_or_default();
         if let Err(error) = Origins::new(&origins) {
             source.refuse("origins", format!("origins: {error}"));
@@ -232,12 +237,18 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`], if what is there is malformed.
-    pub fn parse_keyring(name: &str, text: &str, environment: &dyn Environment) -> Result<Keyring, ConfigError> {
+    pub fn parse_keyring(
+        name: &str,
+        text: &str,
+        environment: &dyn Environment,
+    ) -> Result<Keyring, ConfigError> {
         let source = Source::new(name, text, environment, &[])?;
         let key = if source.is_set("ably.key") { read_key(&source, &mut Secrets::default()) } else { None };
         let keyring = Keyring {
             sealing_keys: match &key {
-                Some(key) => read_sealing_keys(&source, Some(key), StrategyName::Server, &mut Secrets::default()),
+                Some(key) => {
+                    read_sealing_keys(&source, Some(key), StrategyName::Server, &mut Secrets::default())
+                }
                 None => None,
             },
             vocabulary: read_vocabulary(&source),
@@ -250,7 +261,8 @@ impl Config {
 
     /// Names of variables that begin with `ACCRUE_` but set nothing, with the one that may have been meant.
     pub fn misspelt<'v>(variables: impl IntoIterator<Item = &'v str>) -> Vec<(&'v str, String)> {
-        let known: Vec<String> = KEYS.iter().map(|key| variable(key)).chain(["ACCRUE_SECRETS".to_owned()]).collect();
+        let known: Vec<String> =
+            KEYS.iter().map(|key| variable(key)).chain(["ACCRUE_SECRETS".to_owned()]).collect();
         variables
             .into_iter()
             .filter(|name| name.starts_with("ACCRUE_"))
@@ -291,7 +303,9 @@ impl Config {
                 humantime::format_duration(self.recheck_after * 2 + Duration::from_secs(300)),
             ));
         } else {
-            warnings.push(format!("a permission that is withdrawn is gone from every token after {ttl} at most (ttl)"));
+            warnings.push(format!(
+                "a permission that is withdrawn is gone from every token after {ttl} at most (ttl)"
+            ));
         }
         warnings
     }
@@ -302,7 +316,9 @@ impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |name: &str, value: String| writeln!(f, "{name:<16}{value}");
         let duration = |duration: Duration| humantime::format_duration(duration).to_string();
-        let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join("\n                ") };
+        let list = |items: &[String]| {
+            if items.is_empty() { "none".to_owned() } else { items.join("\n                ") }
+        };
 
         line("listen", self.listen.to_string())?;
         line("ably key", format!("{} (secret redacted), may do {}", self.key.name(), self.key_capability))?;
@@ -317,29 +333,71 @@ impl fmt::Display for Config {
         )?;
         if let (StrategyName::Cookie, Some(keys)) = (self.strategy, &self.sealing_keys) {
             let kids: Vec<&str> = keys.kids().collect();
-            line("grant", format!("secrets {} (the first seals, all verify), recheck_after {}", kids.join(", "), duration(self.recheck_after)))?;
-            let same_site = if self.cookies.cross_site { "SameSite=None; Partitioned" } else { "SameSite=Strict" };
+            line(
+                "grant",
+                format!(
+                    "secrets {} (the first seals, all verify), recheck_after {}",
+                    kids.join(", "),
+                    duration(self.recheck_after)
+                ),
+            )?;
+            let same_site =
+                if self.cookies.cross_site { "SameSite=None; Partitioned" } else { "SameSite=Strict" };
             let secure = if self.cookies.secure { "Secure; " } else { "" };
-            line("cookie", format!("{}*, {secure}HttpOnly; {same_site}; Path=/; {} bytes at most", self.cookies.prefix(), self.max_bytes))?;
+            line(
+                "cookie",
+                format!(
+                    "{}*, {secure}HttpOnly; {same_site}; Path=/; {} bytes at most",
+                    self.cookies.prefix(),
+                    self.max_bytes
+                ),
+            )?;
         }
         let format = match self.format {
             Format::Request => "TokenRequest",
             Format::Jwt => "JWT up to 7 KiB, TokenRequest beyond",
         };
-        line("token", format!("{format}, ttl {}, shortened by up to {} %", duration(self.ttl), (self.jitter * 100.0).round()))?;
+        line(
+            "token",
+            format!(
+                "{format}, ttl {}, shortened by up to {} %",
+                duration(self.ttl),
+                (self.jitter * 100.0).round()
+            ),
+        )?;
         line("authenticate", self.authenticate.to_string())?;
-        line("origins", if self.origins.is_empty() { "the service's own only".to_owned() } else { format!("the service's own, {}", self.origins.join(", ")) })?;
+        line(
+            "origins",
+            if self.origins.is_empty() {
+                "the service's own only".to_owned()
+            } else {
+                format!("the service's own, {}", self.origins.join(", "))
+            },
+        )?;
         line("given", list(&self.given_table))?;
-        line("may be asked", match (&self.rules, self.strategy) {
-            (None, _) => "nothing".to_owned(),
-            (Some(_), _) => list(&self.rules_table),
-        })?;
+        line(
+            "may be asked",
+            match (&self.rules, self.strategy) {
+                (None, _) => "nothing".to_owned(),
+                (Some(_), _) => list(&self.rules_table),
+            },
+        )?;
         let limits = &self.limits;
-        line("limits", format!(
-            "{} connections, {} requests in flight; timeouts: head {}, body {}, drain {}",
-            limits.connections, limits.requests, duration(limits.header_timeout), duration(limits.body_timeout), duration(limits.drain_timeout)
-        ))?;
-        line("log", format!("{} as {}", self.log, if self.log_format == LogFormat::Json { "JSON" } else { "text" }))
+        line(
+            "limits",
+            format!(
+                "{} connections, {} requests in flight; timeouts: head {}, body {}, drain {}",
+                limits.connections,
+                limits.requests,
+                duration(limits.header_timeout),
+                duration(limits.body_timeout),
+                duration(limits.drain_timeout)
+            ),
+        )?;
+        line(
+            "log",
+            format!("{} as {}", self.log, if self.log_format == LogFormat::Json { "JSON" } else { "text" }),
+        )
     }
 }
 
@@ -347,7 +405,12 @@ impl fmt::Display for AuthenticateBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Claimed => f.write_str("claimed: whoever says so, on localhost only"),
-            Self::Header(header) => write!(f, "header: {}, with the proxy's secret in {}", header.name(), ProxyHeader::SECRET_HEADER),
+            Self::Header(header) => write!(
+                f,
+                "header: {}, with the proxy's secret in {}",
+                header.name(),
+                ProxyHeader::SECRET_HEADER
+            ),
             #[cfg(feature = "jwt")]
             Self::Jwt(jwt) => write!(f, "jwt: {jwt}"),
         }
@@ -367,9 +430,9 @@ fn read_listen(source: &Source<'_>, environment: &dyn Environment) -> SocketAddr
         );
     }
     let parse = |text: &str| {
-        text.replacen("localhost:", "127.0.0.1:", 1)
-            .parse()
-            .map_err(|_| format!("listen: {text:?} is not ADDRESS:PORT, such as \"127.0.0.1:8080\" or \"0.0.0.0:8080\""))
+        text.replacen("localhost:", "127.0.0.1:", 1).parse().map_err(|_| {
+            format!("listen: {text:?} is not ADDRESS:PORT, such as \"127.0.0.1:8080\" or \"0.0.0.0:8080\"")
+        })
     };
     source.parsed("listen", parse).unwrap_or(default)
 }
@@ -384,7 +447,10 @@ fn choice<T: Copy>(source: &Source<'_>, path: &str, choices: &[(&str, T)]) -> T 
 
 fn read_key(source: &Source<'_>, secrets: &mut Secrets) -> Option<ApiKey> {
     if !source.is_set("ably.key") {
-        source.refuse("ably.key", "there is no Ably key: set ABLY_API_KEY to appId.keyId:secret, from the Ably dashboard");
+        source.refuse(
+            "ably.key",
+            "there is no Ably key: set ABLY_API_KEY to appId.keyId:secret, from the Ably dashboard",
+        );
         return None;
     }
     let text = source.text("ably.key")?;
@@ -494,12 +560,19 @@ fn read_cookies(source: &Source<'_>, listen: SocketAddr) -> CookieSettings {
         );
     }
     if cookies.cross_site && !cookies.secure {
-        source.refuse("cookie.cross_site", "cookie.cross_site needs cookie.secure: browsers refuse SameSite=None without Secure");
+        source.refuse(
+            "cookie.cross_site",
+            "cookie.cross_site needs cookie.secure: browsers refuse SameSite=None without Secure",
+        );
     }
     cookies
 }
 
-fn read_authenticate(source: &Source<'_>, listen: SocketAddr, secrets: &mut Secrets) -> Option<AuthenticateBy> {
+fn read_authenticate(
+    source: &Source<'_>,
+    listen: SocketAddr,
+    secrets: &mut Secrets,
+) -> Option<AuthenticateBy> {
     let ways = ["authenticate.jwt", "authenticate.header", "authenticate.claimed"];
     let chosen: Vec<&str> = ways.into_iter().filter(|way| source.has(way)).collect();
     match chosen.as_slice() {
@@ -529,7 +602,10 @@ fn read_authenticate(source: &Source<'_>, listen: SocketAddr, secrets: &mut Secr
         }
         several => {
             let names: Vec<String> = several.iter().map(|way| format!("[{way}]")).collect();
-            source.refuse(several[0], format!("there must be one way to authenticate; leave one of {}", names.join(" and ")));
+            source.refuse(
+                several[0],
+                format!("there must be one way to authenticate; leave one of {}", names.join(" and ")),
+            );
             None
         }
     }
@@ -538,7 +614,12 @@ fn read_authenticate(source: &Source<'_>, listen: SocketAddr, secrets: &mut Secr
 fn read_header(source: &Source<'_>, secrets: &mut Secrets) -> Option<ProxyHeader> {
     let name = source.text("authenticate.header.name").unwrap_or_else(|| "x-client-id".to_owned());
     let name = http::HeaderName::try_from(&name)
-        .map_err(|_| source.refuse("authenticate.header.name", format!("authenticate.header.name: {name:?} can't be a header's name")))
+        .map_err(|_| {
+            source.refuse(
+                "authenticate.header.name",
+                format!("authenticate.header.name: {name:?} can't be a header's name"),
+            )
+        })
         .ok();
     let path = "authenticate.header.proxy_secret";
     if !source.is_set(path) {
@@ -556,11 +637,14 @@ fn read_header(source: &Source<'_>, secrets: &mut Secrets) -> Option<ProxyHeader
 fn read_jwt(source: &Source<'_>, secrets: &mut Secrets) -> Option<SessionJwt> {
     let path = |name: &str| format!("authenticate.jwt.{name}");
     let text = |name: &str| source.text(&path(name));
-    let given: Vec<&str> = ["jwks", "secret", "public_key"].into_iter().filter(|name| source.is_set(&path(name))).collect();
+    let given: Vec<&str> =
+        ["jwks", "secret", "public_key"].into_iter().filter(|name| source.is_set(&path(name))).collect();
     let [kind] = given.as_slice() else {
         let message = match given.as_slice() {
             [] => "[authenticate.jwt] needs a key to verify with: one of jwks, secret, public_key".to_owned(),
-            several => format!("[authenticate.jwt] takes one kind of key; leave one of {}", several.join(" and ")),
+            several => {
+                format!("[authenticate.jwt] takes one kind of key; leave one of {}", several.join(" and "))
+            }
         };
         source.refuse("authenticate.jwt", message);
         return None;
@@ -574,7 +658,9 @@ fn read_jwt(source: &Source<'_>, secrets: &mut Secrets) -> Option<SessionJwt> {
             }
             SessionJwt::with_secret(&key, &algorithms)
         }
-        "public_key" if key.trim_start().starts_with("-----BEGIN") => SessionJwt::with_public_key(&key, &algorithms),
+        "public_key" if key.trim_start().starts_with("-----BEGIN") => {
+            SessionJwt::with_public_key(&key, &algorithms)
+        }
         "public_key" => SessionJwt::with_public_key(&source.content(&path("public_key"), &key)?, &algorithms),
         _ if key.contains("://") => {
             source.refuse(&path("jwks"), "authenticate.jwt.jwks is the path of a file here; fetching one by URL is not in this version");

@@ -21,7 +21,10 @@ impl Secrets {
         let readings = readings(secret);
         let refuse = |what: String| Err(format!("{path}: {what}; `accrue keygen` makes a good one"));
         if secret.len() < least_bytes {
-            return refuse(format!("a secret of {} bytes is too short, {least_bytes} are needed", secret.len()));
+            return refuse(format!(
+                "a secret of {} bytes is too short, {least_bytes} are needed",
+                secret.len()
+            ));
         }
         if readings.iter().any(|reading| reading.iter().all(|byte| *byte == reading[0])) {
             return refuse("a secret of one repeated byte is none".to_owned());

@@ -45,12 +45,8 @@ impl<'a> Source<'a> {
         })?;
         let span = table.span();
         let root = Spanned::new(span, DeValue::Table(table.into_inner()));
-        let source = Self {
-            file: File { name, text, root },
-            environment,
-            flags,
-            problems: RefCell::default(),
-        };
+        let source =
+            Self { file: File { name, text, root }, environment, flags, problems: RefCell::default() };
         source.refuse_unknown_keys("", &source.file.root);
         Ok(source)
     }
@@ -137,7 +133,11 @@ impl<'a> Source<'a> {
     }
 
     /// A text that becomes something else; its error is told with its place.
-    pub(crate) fn parsed<T, E: ToString>(&self, path: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+    pub(crate) fn parsed<T, E: ToString>(
+        &self,
+        path: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
         let text = self.text(path)?;
         match parse(&text) {
             Ok(value) => Some(value),

@@ -54,7 +54,12 @@ impl Rules {
     ///
     /// # Errors
     /// [`RuleError`] says what is wrong.
-    pub fn add(&mut self, resource: &str, operations: &[impl AsRef<str>], vocabulary: &Vocabulary) -> Result<(), RuleError> {
+    pub fn add(
+        &mut self,
+        resource: &str,
+        operations: &[impl AsRef<str>],
+        vocabulary: &Vocabulary,
+    ) -> Result<(), RuleError> {
         let template = Template::parse(resource)?;
         // with "x" in the place of every value, what is left to check is what the operator wrote
         let sample = template.fill(|_| Some("x")).ok_or(RuleError::Placeholder)?;
@@ -62,10 +67,7 @@ impl Rules {
         let names: Vec<&str> = operations.iter().map(AsRef::as_ref).collect();
         let checked = Capability::from_json(&serde_json::json!({ sample: names }), vocabulary)?;
         for (_, operations) in checked.iter() {
-            self.rules.push(Rule {
-                template: template.clone(),
-                operations: operations.clone(),
-            });
+            self.rules.push(Rule { template: template.clone(), operations: operations.clone() });
         }
         Ok(())
     }
@@ -245,7 +247,9 @@ mod tests {
         let add = |resource: &str, operations: &[&str]| {
             Rules::default().add(resource, operations, &Vocabulary::default())
         };
-        for resource in ["inbox-{clientId}", "{clientId}-x", "{client}", "{claims.}", "{}", "a{b", "a:}b", "{clientId"] {
+        for resource in
+            ["inbox-{clientId}", "{clientId}-x", "{client}", "{claims.}", "{}", "a{b", "a:}b", "{clientId"]
+        {
             assert_eq!(add(resource, &["*"]), Err(RuleError::Placeholder), "{resource}");
         }
         assert_eq!(add("", &["*"]), Err(RuleError::Resource(ResourceError::Empty)));
@@ -258,7 +262,8 @@ mod tests {
 
     #[test]
     fn answers() {
-        let rules = rules(&[("chat:1", &["publish", "subscribe"]), ("chat:2", &["*"]), ("news:*", &["subscribe"])]);
+        let rules =
+            rules(&[("chat:1", &["publish", "subscribe"]), ("chat:2", &["*"]), ("news:*", &["subscribe"])]);
         let ask = |asked: &str| {
             let asked = Asked::These(Capability::parse(asked, &Vocabulary::default()).unwrap());
             let alice = client("alice", serde_json::json!({}));
@@ -271,7 +276,10 @@ mod tests {
         assert_eq!(ask(r#"{"chat:1":["publish","history"]}"#), r#"{"chat:1":["publish"]}"#);
         assert_eq!(ask(r#"{"chat:*":["publish"]}"#), "{}");
         assert_eq!(ask(r#"{"chat:1":["*"]}"#), "{}");
-        assert_eq!(ask(r#"{"news:*":["subscribe"],"news:a:*":["subscribe"],"*":["subscribe"]}"#), r#"{"news:*":["subscribe"],"news:a:*":["subscribe"]}"#);
+        assert_eq!(
+            ask(r#"{"news:*":["subscribe"],"news:a:*":["subscribe"],"*":["subscribe"]}"#),
+            r#"{"news:*":["subscribe"],"news:a:*":["subscribe"]}"#
+        );
     }
 
     /// Rules never wait, so one poll is enough.

@@ -145,7 +145,8 @@ impl Carrier {
             Self::Cookies(candidates) => {
                 let unreadable = self.unreadable(report);
                 // one that does not verify may be another account's; only too many of them are cleared away
-                let overflowing = candidates.iter().map(Candidate::bytes).sum::<usize>() > MAX_CANDIDATES_BYTES;
+                let overflowing =
+                    candidates.iter().map(Candidate::bytes).sum::<usize>() > MAX_CANDIDATES_BYTES;
                 let dropped = |value: &String| {
                     change.drop.contains(value) || (overflowing && unreadable.contains(value))
                 };
@@ -170,7 +171,8 @@ impl Carrier {
     /// All that the client holds now, as it keeps nothing else.
     fn write_header(&self, change: &SealedChange, report: &Report, headers: &mut HeaderMap) -> Carried {
         let presented = self.presented();
-        let verified = presented.iter().zip(&report.grants).filter(|(_, read)| read.is_ok()).map(|(text, _)| text);
+        let verified =
+            presented.iter().zip(&report.grants).filter(|(_, read)| read.is_ok()).map(|(text, _)| text);
         let kept: Vec<&str> = verified
             .filter(|text| !change.drop.contains(text))
             .chain(&change.put)

@@ -18,8 +18,8 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CONTENT_ENCODING,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
@@ -217,7 +217,10 @@ impl<'a> Exchange<'a> {
 
         let carrier = Carrier::read(&head.headers, &self.shared.settings.cookies);
         let without_cookies = !head.headers.contains_key(COOKIE) && !carrier.is_header();
-        if page_of == PageOf::Listed && without_cookies && self.shared.settings.origins.tell_once(&head.headers) {
+        if page_of == PageOf::Listed
+            && without_cookies
+            && self.shared.settings.origins.tell_once(&head.headers)
+        {
             self.outcome.advice = Some(advice_on_cookies(self.cors.as_ref()));
         }
 
@@ -236,7 +239,13 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    async fn issue(&mut self, head: Parts, parameters: &Parameters, carrier: &Carrier, inert: bool) -> Answer {
+    async fn issue(
+        &mut self,
+        head: Parts,
+        parameters: &Parameters,
+        carrier: &Carrier,
+        inert: bool,
+    ) -> Answer {
         let issuer = &self.shared.issuer;
         let heeded = issuer.heeds_wishes() && !inert;
         let wishes = if heeded { Some(parameters.wishes(issuer.vocabulary())?) } else { None };
@@ -346,7 +355,9 @@ impl<'a> Exchange<'a> {
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
             headers.insert(
                 ACCESS_CONTROL_EXPOSE_HEADERS,
-                HeaderValue::from_static("Accrue-Refused, Accrue-Grant, X-Ably-ErrorCode, X-Ably-ErrorMessage, X-Request-Id"),
+                HeaderValue::from_static(
+                    "Accrue-Refused, Accrue-Grant, X-Ably-ErrorCode, X-Ably-ErrorMessage, X-Request-Id",
+                ),
             );
         }
         response.extensions_mut().insert(self.outcome);
@@ -372,7 +383,8 @@ fn route(path: &str) -> &'static str {
 fn request_id(headers: &HeaderMap, moment: &Moment) -> String {
     let sent = origin::only(headers, &response::REQUEST_ID).and_then(|value| value.to_str().ok());
     let well_formed = |id: &&str| {
-        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        (1..=64).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
     };
     sent.filter(well_formed).map_or_else(|| moment.request_id(), str::to_owned)
 }
@@ -385,7 +397,8 @@ fn head_bytes(head: &Parts) -> usize {
 fn is_local(head: &Parts) -> bool {
     let host_is_local = local_host(&head.headers, &head.uri);
     let through_a_proxy = head.headers.keys().any(|name| {
-        matches!(name.as_str(), "forwarded" | "via" | "x-real-ip") || name.as_str().starts_with("x-forwarded-")
+        matches!(name.as_str(), "forwarded" | "via" | "x-real-ip")
+            || name.as_str().starts_with("x-forwarded-")
     });
     host_is_local && !through_a_proxy
 }
@@ -441,7 +454,9 @@ fn show(page: &Page, moment: &Moment) -> Response<Body> {
 
 fn advice_to_list(origin: Option<&str>) -> String {
     match origin {
-        Some(origin) => format!("a page on another origin was refused; if it is yours, add this line: origins = [{origin:?}]"),
+        Some(origin) => format!(
+            "a page on another origin was refused; if it is yours, add this line: origins = [{origin:?}]"
+        ),
         None => "a request from another site was refused; it named no origin that could be listed".to_owned(),
     }
 }

@@ -145,21 +145,28 @@ fn well_formed(origin: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let host = without_port(authority);
     let port_is_fine = match authority[host.len()..].strip_prefix(':') {
-        Some(port) => port.parse::<u16>().is_ok_and(|n| n.to_string() == port) && default_port(scheme) != Some(port),
+        Some(port) => {
+            port.parse::<u16>().is_ok_and(|n| n.to_string() == port) && default_port(scheme) != Some(port)
+        }
         None => true,
     };
     let scheme_is_fine = scheme.starts_with(|c: char| c.is_ascii_lowercase())
         && scheme.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b));
     let host_is_fine = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok_and(|ip| ip.to_string() == address),
-        None => !host.is_empty() && host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b)),
+        None => {
+            !host.is_empty()
+                && host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b))
+        }
     };
     scheme_is_fine && host_is_fine && port_is_fine
 }
 
 /// A text that is not an origin as browsers write it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{origin:?} is not an origin; write it as the browser does: lower-case scheme://host[:port] without a path, such as \"https://app.example.com\"")]
+#[error(
+    "{origin:?} is not an origin; write it as the browser does: lower-case scheme://host[:port] without a path, such as \"https://app.example.com\""
+)]
 pub struct OriginError {
     origin: String,
 }
@@ -188,10 +195,16 @@ mod tests {
             (&[("sec-fetch-site", "same-origin"), ("origin", "null")], Caller::Own),
             (&[("sec-fetch-site", "none")], Caller::Own),
             (&[("sec-fetch-site", "same-site")], Caller::Foreign(None)),
-            (&[("sec-fetch-site", "cross-site"), ("origin", "https://evil.com")], foreign("https://evil.com")),
+            (
+                &[("sec-fetch-site", "cross-site"), ("origin", "https://evil.com")],
+                foreign("https://evil.com"),
+            ),
             (&[("sec-fetch-site", "cross-site"), ("origin", "https://app.example.com")], Caller::Listed),
             (&[("sec-fetch-site", "same-site"), ("origin", "https://app.example.com")], Caller::Listed),
-            (&[("sec-fetch-site", "same-site"), ("host", "a.com"), ("origin", "https://a.com")], foreign("https://a.com")),
+            (
+                &[("sec-fetch-site", "same-site"), ("host", "a.com"), ("origin", "https://a.com")],
+                foreign("https://a.com"),
+            ),
             (&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], Caller::Foreign(None)),
             (&[("sec-fetch-site", "Same-Origin")], Caller::Foreign(None)),
             (&[("host", "a.com"), ("origin", "https://a.com")], Caller::Own),
@@ -203,7 +216,10 @@ mod tests {
             (&[("host", "a.com"), ("origin", "null")], Caller::Foreign(None)),
             (&[("origin", "https://a.com")], foreign("https://a.com")),
             (&[("host", "a.com"), ("origin", "https://app.example.com")], Caller::Listed),
-            (&[("host", "a.com"), ("origin", "https://app.example.com"), ("origin", "https://x.com")], Caller::Foreign(None)),
+            (
+                &[("host", "a.com"), ("origin", "https://app.example.com"), ("origin", "https://x.com")],
+                Caller::Foreign(None),
+            ),
         ] {
             assert_eq!(caller(headers), expected, "{headers:?}");
         }
@@ -211,10 +227,35 @@ mod tests {
 
     #[test]
     fn what_can_be_listed() {
-        for good in ["https://a.com", "http://localhost:3000", "http://[::1]:8080", "capacitor://localhost", "https://xn--bcher-kva.example"] {
+        for good in [
+            "https://a.com",
+            "http://localhost:3000",
+            "http://[::1]:8080",
+            "capacitor://localhost",
+            "https://xn--bcher-kva.example",
+        ] {
             assert!(Origins::new([good]).is_ok(), "{good}");
         }
-        for bad in ["*", "null", "", "a.com", "https://", "https://a.com/", "https://A.com", "HTTPS://a.com", "https://a.com:443", "http://a.com:80", "https://a.com:", "https://a.com:99999", "https://a.com:08080", "https://*.a.com", "https://a.com#", "https://u@a.com", "https://bücher.example", " https://a.com"] {
+        for bad in [
+            "*",
+            "null",
+            "",
+            "a.com",
+            "https://",
+            "https://a.com/",
+            "https://A.com",
+            "HTTPS://a.com",
+            "https://a.com:443",
+            "http://a.com:80",
+            "https://a.com:",
+            "https://a.com:99999",
+            "https://a.com:08080",
+            "https://*.a.com",
+            "https://a.com#",
+            "https://u@a.com",
+            "https://bücher.example",
+            " https://a.com",
+        ] {
             assert!(Origins::new([bad]).is_err(), "{bad}");
         }
     }

@@ -87,9 +87,7 @@ impl Parameters {
         let Value::String(text) = value else {
             return Err(Problem::ClientId("clientId is not a text".to_owned()));
         };
-        ClientId::try_from(text.as_str())
-            .map(Some)
-            .map_err(|error| Problem::ClientId(error.to_string()))
+        ClientId::try_from(text.as_str()).map(Some).map_err(|error| Problem::ClientId(error.to_string()))
     }
 
     /// The ttl wished for.
@@ -225,14 +223,36 @@ mod tests {
             ("clientId=a&clientId=a", "", "", malformed("query: clientId stands twice")),
             ("clientId=&clientId=a", "", "", malformed("query: clientId stands twice")),
             ("", "ttl=1&ttl=2", "", malformed("form: ttl stands twice")),
-            ("", "", r#"{"ttl":1,"ttl":2}"#, malformed(r#"body: not valid JSON: member "ttl" stands twice at line 1 column 14"#)),
-            ("", "", r#"{"x":{"y":1,"y":2}}"#, malformed(r#"body: not valid JSON: member "y" stands twice at line 1 column 15"#)),
+            (
+                "",
+                "",
+                r#"{"ttl":1,"ttl":2}"#,
+                malformed(r#"body: not valid JSON: member "ttl" stands twice at line 1 column 14"#),
+            ),
+            (
+                "",
+                "",
+                r#"{"x":{"y":1,"y":2}}"#,
+                malformed(r#"body: not valid JSON: member "y" stands twice at line 1 column 15"#),
+            ),
             ("", "", "[]", malformed("body: not a JSON object")),
             ("clientId=a&client_id=b", "", "", malformed("clientId and client_id differ")),
             ("clientId=a", "client_id=b", "", malformed("clientId and client_id differ")),
             ("clientId=%FF", "", "", malformed("query: clientId is not UTF-8")),
-            ("", "", r#"{"capability":7}"#, malformed("capability: not a JSON object of resources, each with a list of operations")),
-            ("capability=%7B%27a%27%3A+%5B%27publish%27%5D%7D", "", "", malformed("capability: this is a Python dict in single quotes, not JSON: pass json.dumps(capability)")),
+            (
+                "",
+                "",
+                r#"{"capability":7}"#,
+                malformed("capability: not a JSON object of resources, each with a list of operations"),
+            ),
+            (
+                "capability=%7B%27a%27%3A+%5B%27publish%27%5D%7D",
+                "",
+                "",
+                malformed(
+                    "capability: this is a Python dict in single quotes, not JSON: pass json.dumps(capability)",
+                ),
+            ),
             ("", "", r#"{"clientId":7}"#, Problem::ClientId("clientId is not a text".to_owned())),
             ("clientId=*", "", "", Problem::ClientId(r#"clientId must not contain "*""#.to_owned())),
             ("ttl=0", "", "", Problem::Ttl),
@@ -247,7 +267,8 @@ mod tests {
         ] {
             assert_eq!(read(query, form, json).unwrap_err(), problem, "{query} {form} {json}");
         }
-        let many: Map<String, Value> = (0..257).map(|n| (format!("c{n}"), serde_json::json!(["*"]))).collect();
+        let many: Map<String, Value> =
+            (0..257).map(|n| (format!("c{n}"), serde_json::json!(["*"]))).collect();
         let json = serde_json::json!({ "capability": many }).to_string();
         assert_eq!(
             read("", "", &json).unwrap_err(),

@@ -17,14 +17,20 @@ pub(crate) enum Problem {
     Malformed(String),
     Ttl,
     ClientId(String),
-    Unauthenticated { advice: &'static str },
+    Unauthenticated {
+        advice: &'static str,
+    },
     OtherClient,
     /// Nothing could be granted, though something was wished for, or not.
-    Nothing { wished: bool },
+    Nothing {
+        wished: bool,
+    },
     Barred,
     ForeignOrigin,
     NotFound,
-    Method { allowed: &'static str },
+    Method {
+        allowed: &'static str,
+    },
     BodyTimeout,
     BodyTooLarge,
     MediaType,
@@ -72,14 +78,22 @@ impl Problem {
                 "nothing is permitted yet: ask with authorize({capability: {\"channel\": [\"subscribe\"]}}), or have the operator list under [given] what every client gets"
             }
             Self::Barred => "this client is barred: do not connect again",
-            Self::ForeignOrigin => "this page's origin may not call here: the operator can list it under origins",
+            Self::ForeignOrigin => {
+                "this page's origin may not call here: the operator can list it under origins"
+            }
             Self::NotFound => "there is nothing here: tokens are at /auth",
             Self::Method { allowed } => return format!("method not allowed here: use {allowed}"),
             Self::BodyTimeout => "the body took too long to arrive: send it again",
             Self::BodyTooLarge => "the body is larger than 64 KiB: ask for less at once",
-            Self::MediaType => "send the body as application/json or application/x-www-form-urlencoded, without a Content-Encoding",
-            Self::Misdirected => "this server believes whatever clientId it is told, so it answers to localhost only, and never behind a proxy",
-            Self::HeadTooLarge => "the request's head is too large: send the capability in a POST body, and clear unneeded cookies",
+            Self::MediaType => {
+                "send the body as application/json or application/x-www-form-urlencoded, without a Content-Encoding"
+            }
+            Self::Misdirected => {
+                "this server believes whatever clientId it is told, so it answers to localhost only, and never behind a proxy"
+            }
+            Self::HeadTooLarge => {
+                "the request's head is too large: send the capability in a POST body, and clear unneeded cookies"
+            }
             Self::Unavailable => "permissions can't be checked right now: try again shortly",
             Self::Overloaded => "too many requests at once: try again shortly",
         };
@@ -194,7 +208,11 @@ mod tests {
     #[test]
     fn refusals_are_printable_ascii_json() {
         let refused = |name: &str| Refused {
-            denied: Capability::parse(&serde_json::json!({ name: ["publish"] }).to_string(), &Vocabulary::default()).unwrap(),
+            denied: Capability::parse(
+                &serde_json::json!({ name: ["publish"] }).to_string(),
+                &Vocabulary::default(),
+            )
+            .unwrap(),
             ..Refused::default()
         };
         for name in ["a", "café:☕", "😀", "a\"b\\c", "x\u{2028}y", "\u{ff5e}"] {

@@ -18,6 +18,7 @@ pub(crate) fn check(configured: &Configured) -> Result<ExitCode, String> {
 pub(crate) fn warnings(config: &Config) -> Vec<String> {
     let variables = process::variables();
     let misspelt = Config::misspelt(variables.iter().map(String::as_str));
-    let misspelt = misspelt.into_iter().map(|(name, near)| format!("{name} is not read; did you mean {near}?"));
+    let misspelt =
+        misspelt.into_iter().map(|(name, near)| format!("{name} is not read; did you mean {near}?"));
     config.warnings().into_iter().chain(misspelt).collect()
 }

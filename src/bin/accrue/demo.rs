@@ -26,7 +26,8 @@ secure = false
 
 const PAGE: &str = include_str!("demo.html");
 /// Where ably-js comes from and connects to; only with `--with-ably`.
-const ABLY_HOSTS: &str = "https://*.ably.net wss://*.ably.net https://*.ably-realtime.com wss://*.ably-realtime.com";
+const ABLY_HOSTS: &str =
+    "https://*.ably.net wss://*.ably.net https://*.ably-realtime.com wss://*.ably-realtime.com";
 const MADE_UP_KEY: &str = "demo.key:not-a-key-that-ably-knows";
 
 /// An Ably key and a secret that nobody else has, and nothing of the process's own environment.
@@ -55,14 +56,19 @@ pub(crate) fn demo(listen: &str, with_ably: bool) -> Result<ExitCode, String> {
         .parse()
         .map_err(|_| format!("--listen: {listen:?} is not ADDRESS:PORT, such as 127.0.0.1:8080"))?;
     if with_ably && !address.ip().is_loopback() {
-        return Err(format!("--listen: with --with-ably anybody who reaches {address} gets tokens for your Ably app; use a loopback address"));
+        return Err(format!(
+            "--listen: with --with-ably anybody who reaches {address} gets tokens for your Ably app; use a loopback address"
+        ));
     }
     let key = match with_ably {
-        true => Process.variable("ABLY_API_KEY").ok_or("--with-ably: set ABLY_API_KEY to appId.keyId:secret")?,
+        true => {
+            Process.variable("ABLY_API_KEY").ok_or("--with-ably: set ABLY_API_KEY to appId.keyId:secret")?
+        }
         false => MADE_UP_KEY.to_owned(),
     };
     let environment = DemoEnvironment { key, secret: keygen::fresh("demo") };
-    let mut config = Config::parse("demo", CONFIG, &environment, &[]).map_err(|error| process::explain(&error))?;
+    let mut config =
+        Config::parse("demo", CONFIG, &environment, &[]).map_err(|error| process::explain(&error))?;
     // whatever it listens on, it answers to localhost only, so a container may forward a port to it
     config.listen = address;
     config.page = Some(page(with_ably));

@@ -10,7 +10,11 @@ use serde_json::Value;
 use crate::process::{self, Process};
 
 /// Explains a text; exit status 1 unless it verifies.
-pub(crate) fn inspect(text: &str, client_id: Option<&str>, config: Option<&Path>) -> Result<ExitCode, String> {
+pub(crate) fn inspect(
+    text: &str,
+    client_id: Option<&str>,
+    config: Option<&Path>,
+) -> Result<ExitCode, String> {
     let client_id = client_id
         .map(|id| ClientId::try_from(id).map_err(|error| format!("--client-id: {error}")))
         .transpose()?;
@@ -20,7 +24,9 @@ pub(crate) fn inspect(text: &str, client_id: Option<&str>, config: Option<&Path>
     let mut input = text.to_owned();
     if text == "-" {
         input.clear();
-        std::io::stdin().read_to_string(&mut input).map_err(|error| format!("can't read standard input: {error}"))?;
+        std::io::stdin()
+            .read_to_string(&mut input)
+            .map_err(|error| format!("can't read standard input: {error}"))?;
     }
     let now = Moment::now().now_secs();
     let verifies = explain(input.trim(), client_id.as_ref(), &keyring, now)?;
@@ -38,8 +44,9 @@ fn explain(text: &str, client_id: Option<&ClientId>, keyring: &Keyring, now: u64
             println!("TokenDetails around a token:");
             return explain(token, client_id, keyring, now);
         }
-        let request = UntrustedTokenRequest::from_json(value)
-            .ok_or("this JSON is neither a TokenRequest (it has no keyName) nor TokenDetails (it has no token)")?;
+        let request = UntrustedTokenRequest::from_json(value).ok_or(
+            "this JSON is neither a TokenRequest (it has no keyName) nor TokenDetails (it has no token)",
+        )?;
         return Ok(token_request(&request, client_id, keyring, now));
     }
     let value = cookie_value(text);
@@ -58,7 +65,13 @@ fn cookie_value(text: &str) -> &str {
     value.split(';').next().unwrap_or_default().trim()
 }
 
-fn grant(text: &str, sealed: &SealedText<'_>, client_id: Option<&ClientId>, keyring: &Keyring, now: u64) -> Verdict {
+fn grant(
+    text: &str,
+    sealed: &SealedText<'_>,
+    client_id: Option<&ClientId>,
+    keyring: &Keyring,
+    now: u64,
+) -> Verdict {
     let since = sealed.untrusted_since();
     let age = now.saturating_sub(since);
     let recheck_after = keyring.recheck_after.as_secs();
@@ -70,24 +83,35 @@ fn grant(text: &str, sealed: &SealedText<'_>, client_id: Option<&ClientId>, keyr
     println!("sealed grant");
     println!("kid           {}", sealed.untrusted_kid());
     println!("since         {} ({})", since, ago(since, now));
-    println!("age           {state} (recheck_after is {})", humantime::format_duration(keyring.recheck_after));
+    println!(
+        "age           {state} (recheck_after is {})",
+        humantime::format_duration(keyring.recheck_after)
+    );
     match sealed.untrusted_capability(&keyring.vocabulary) {
         Some(capability) => println!("capability    {capability}"),
         None => println!("capability    not readable, or not canonical"),
     }
-    let keys = keyring
-        .sealing_keys
-        .as_ref()
-        .ok_or("unknown: there are no secrets to verify with; pass --config, or set ABLY_API_KEY and ACCRUE_SECRETS")?;
+    let keys = keyring.sealing_keys.as_ref().ok_or(
+        "unknown: there are no secrets to verify with; pass --config, or set ABLY_API_KEY and ACCRUE_SECRETS",
+    )?;
     let client_id = client_id.ok_or("unknown: a grant is one client's; pass --client-id")?;
     match keys.unseal(client_id, text, now, &keyring.vocabulary) {
-        Ok(unsealed) if unsealed.current => Ok(format!("yes, for {client_id:?}; sealed with {}, which seals now", unsealed.kid)),
-        Ok(unsealed) => Ok(format!("yes, for {client_id:?}; sealed with {}, which does not seal any more", unsealed.kid)),
+        Ok(unsealed) if unsealed.current => {
+            Ok(format!("yes, for {client_id:?}; sealed with {}, which seals now", unsealed.kid))
+        }
+        Ok(unsealed) => {
+            Ok(format!("yes, for {client_id:?}; sealed with {}, which does not seal any more", unsealed.kid))
+        }
         Err(reason) => Err(format!("no, for {client_id:?}: {reason}")),
     }
 }
 
-fn token_request(request: &UntrustedTokenRequest, client_id: Option<&ClientId>, keyring: &Keyring, now: u64) -> Verdict {
+fn token_request(
+    request: &UntrustedTokenRequest,
+    client_id: Option<&ClientId>,
+    keyring: &Keyring,
+    now: u64,
+) -> Verdict {
     let members = request.untrusted_members();
     println!("TokenRequest");
     for name in ["keyName", "clientId", "capability", "ttl", "nonce"] {
@@ -97,7 +121,11 @@ fn token_request(request: &UntrustedTokenRequest, client_id: Option<&ClientId>, 
     }
     if let Some(milliseconds) = members.get("timestamp").and_then(Value::as_u64) {
         let seconds = milliseconds / 1000;
-        let exchangeable = if now.abs_diff(seconds) <= 120 { "can be exchanged, once" } else { "too far from now to be exchanged" };
+        let exchangeable = if now.abs_diff(seconds) <= 120 {
+            "can be exchanged, once"
+        } else {
+            "too far from now to be exchanged"
+        };
         println!("timestamp     {milliseconds} ({}; {exchangeable})", ago(seconds, now));
     }
     same_client(members.get("clientId"), client_id)?;
@@ -126,7 +154,9 @@ fn jwt(jwt: &UntrustedJwt<'_>, client_id: Option<&ClientId>, keyring: &Keyring, 
     same_client(claims.get("x-ably-clientId"), client_id)?;
     let key = keyring.ably_key.as_ref().ok_or(NO_KEY)?;
     match jwt.verify(key) {
-        Ok(()) if claims["exp"].as_f64().is_some_and(|exp| exp > now as f64) => Ok(format!("yes, signed with {}", key.name())),
+        Ok(()) if claims["exp"].as_f64().is_some_and(|exp| exp > now as f64) => {
+            Ok(format!("yes, signed with {}", key.name()))
+        }
         Ok(()) => Ok(format!("yes, signed with {}, but it has expired", key.name())),
         Err(error) => Err(format!("no, for {}: {error}", key.name())),
     }
@@ -134,7 +164,9 @@ fn jwt(jwt: &UntrustedJwt<'_>, client_id: Option<&ClientId>, keyring: &Keyring, 
 
 fn same_client(found: Option<&Value>, expected: Option<&ClientId>) -> Result<(), String> {
     match expected {
-        Some(expected) if found.and_then(Value::as_str) != Some(expected.as_str()) => Err(format!("no: it is not for {expected:?}")),
+        Some(expected) if found.and_then(Value::as_str) != Some(expected.as_str()) => {
+            Err(format!("no: it is not for {expected:?}"))
+        }
         _ => Ok(()),
     }
 }
@@ -149,7 +181,8 @@ fn plain(value: &Value) -> String {
 
 fn ago(seconds: u64, now: u64) -> String {
     let distance = humantime::format_duration(Duration::from_secs(now.abs_diff(seconds)));
-    let Some(moment) = UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).filter(|_| seconds <= LATEST) else {
+    let Some(moment) = UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).filter(|_| seconds <= LATEST)
+    else {
         return "not a time".to_owned();
     };
     let moment = humantime::format_rfc3339_seconds(moment);

@@ -19,7 +19,10 @@ use clap::{Args, Parser, Subcommand};
 /// It answers Ably SDKs (authUrl, authCallback) with signed token requests, checks only what is new,
 /// and lets the client keep the list of what it was permitted, sealed, in a cookie.
 #[derive(Parser)]
-#[command(version, after_help = "Start with `accrue demo`. Exit status: 0 done, 1 the answer is no, 2 bad usage or configuration.")]
+#[command(
+    version,
+    after_help = "Start with `accrue demo`. Exit status: 0 done, 1 the answer is no, 2 bad usage or configuration."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -84,7 +87,9 @@ fn main() -> ExitCode {
         Command::Serve(configured) => serve::serve(&configured),
         Command::Check(configured) => check::check(&configured),
         Command::Keygen { kid } => keygen::keygen(&kid),
-        Command::Inspect { text, client_id, config } => inspect::inspect(&text, client_id.as_deref(), config.as_deref()),
+        Command::Inspect { text, client_id, config } => {
+            inspect::inspect(&text, client_id.as_deref(), config.as_deref())
+        }
     };
     match done {
         Ok(code) => code,

@@ -22,7 +22,9 @@ pub(crate) fn run(
     runtime.block_on(async {
         let (listen, limits) = (config.listen, config.limits);
         let service = config.assemble(Moment::now);
-        let failed = |error: std::io::Error| format!("can't listen on {listen}: {error}; choose another address with --listen");
+        let failed = |error: std::io::Error| {
+            format!("can't listen on {listen}: {error}; choose another address with --listen")
+        };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let stop = stop_signal().map_err(|error| format!("can't watch for signals: {error}"))?;

@@ -8,8 +8,9 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging to standard error.
 pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| format!("log: {filter:?} is no filter ({error}); write \"info\", or \"warn,audit=info\""))?;
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        format!("log: {filter:?} is no filter ({error}); write \"info\", or \"warn,audit=info\"")
+    })?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
@@ -41,7 +42,8 @@ pub(crate) fn record(outcome: &Outcome, status: StatusCode, took: Duration) {
     let cause = outcome.cause.as_deref();
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let verified = report.grants.iter().filter(|read| read.is_ok()).count();
-    let rejected: Vec<String> = report.grants.iter().filter_map(|read| read.as_ref().err()).map(ToString::to_string).collect();
+    let rejected: Vec<String> =
+        report.grants.iter().filter_map(|read| read.as_ref().err()).map(ToString::to_string).collect();
     let rejected = (!rejected.is_empty()).then(|| rejected.join(", "));
     macro_rules! request_line {
         ($level:ident) => {
