@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(secrets.add("a", text, 32), Ok(()));
         let encoded = BASE64_URL_SAFE_NO_PAD.encode(text);
         for (secret, complaint) in [
-            ("short", "too short"),
+            ("tiny", "too short"),
             (&"x".repeat(40), "one repeated byte"),
             (&BASE64_URL_SAFE_NO_PAD.encode([7; 32]), "one repeated byte"),
             ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "documentation"),

@@ -222,9 +222,9 @@ mod tests {
             let read: serde_json::Value = serde_json::from_str(text).unwrap();
             assert_eq!(read, serde_json::json!({ "denied": { name: ["publish"] } }));
         }
-        // {"denied":{"NAME":["publish"]}} has 28 characters around the name
-        assert_eq!(refused_header(&refused(&"x".repeat(484))).len(), 512);
-        assert_eq!(refused_header(&refused(&"x".repeat(485))), r#"{"truncated":true}"#);
+        // {"denied":{"NAME":["publish"]}} has 27 characters around the name
+        assert_eq!(refused_header(&refused(&"x".repeat(485))).len(), 512);
+        assert_eq!(refused_header(&refused(&"x".repeat(486))), r#"{"truncated":true}"#);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
 use accrue::ably::{UntrustedJwt, UntrustedTokenRequest};
-use accrue::{ClientId, Config, Keyring, Moment, SealedText};
+use accrue::{ClientId, Keyring, Moment, SealedText};
 use serde_json::Value;
 
 use crate::process::{self, Process};
@@ -19,7 +19,7 @@ pub(crate) fn inspect(
         .map(|id| ClientId::try_from(id).map_err(|error| format!("--client-id: {error}")))
         .transpose()?;
     let (name, toml) = process::config_text(config)?;
-    let keyring = Config::parse_keyring(&name, &toml, &Process).map_err(|error| process::explain(&error))?;
+    let keyring = Keyring::parse(&name, &toml, &Process).map_err(|error| process::explain(&error))?;
 
     let mut input = text.to_owned();
     if text == "-" {

@@ -1,0 +1,370 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::secrets::Secrets;
+use super::source::Source;
+use super::{AuthenticateBy, Config, Environment, LogFormat, StrategyName};
+use crate::ably::{ApiKey, Format};
+use crate::authenticate::ProxyHeader;
+#[cfg(feature = "jwt")]
+use crate::authenticate::SessionJwt;
+use crate::capability::{Capability, Vocabulary};
+use crate::grant::{SealingKeys, SealingSecret};
+use crate::limits::Limits;
+use crate::permission::Rules;
+use crate::service::{CookieSettings, Origins};
+
+impl Config {
+    /// Reads everything. What is missing or wrong has been told to `source` where this returns nothing.
+    pub(super) fn read(
+        source: &Source<'_>,
+        environment: &dyn Environment,
+        secrets: &mut Secrets,
+    ) -> Option<Self> {
+        let listen = listen(source, environment);
+        let strategy = choice(
+            source,
+            "strategy",
+            &[
+                ("cookie", StrategyName::Cookie),
+                ("client", StrategyName::Client),
+                ("server", StrategyName::Server),
+            ],
+        );
+        let log_format =
+            choice(source, "log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+        let origins = source.list("origins").unwrap_or_default();
+        if let Err(error) = Origins::new(&origins) {
+            source.refuse("origins", format!("origins: {error}"));
+        }
+
+        let key = ably_key(source, secrets);
+        let vocabulary = vocabulary(source);
+        let key_capability = capability(source, "ably.capability", &vocabulary);
+
+        let revocable = source.boolean("ably.revocable", false);
+        let longest = if revocable { "60m" } else { "24h" };
+        let ttl = source.duration("token.ttl", "60m", "1s", longest);
+        let sealing_keys = sealing_keys(source, key.as_ref(), strategy, secrets);
+
+        let cookies = cookies(source, listen);
+        let max_bytes = source.whole("cookie.max_bytes", 2560, 256..4097);
+        let authenticate = authenticate(source, listen, secrets);
+
+        let (given, given_table) = rules(source, "given", &vocabulary);
+        let (rules, rules_table) = rules(source, "permission.rules", &vocabulary);
+        let rules = source.has("permission.rules").then_some(rules);
+        if rules.is_none() && (strategy != StrategyName::Server || given.is_empty()) {
+            source.refuse(
+                "permission",
+                "there is no permission check: add [permission.rules], or strategy = \"server\" with [given] if that is all anybody gets",
+            );
+        }
+
+        Some(Self {
+            listen,
+            log: source.text("log").unwrap_or_else(|| "info".to_owned()),
+            log_format,
+            limits: limits(source),
+            page: None,
+            strategy,
+            origins,
+            key: key?,
+            key_capability,
+            vocabulary,
+            format: choice(source, "token.format", &[("request", Format::Request), ("jwt", Format::Jwt)]),
+            ttl,
+            jitter: source.fraction("token.jitter", 0.1, 0.5),
+            sealing_keys,
+            recheck_after: recheck_after(source),
+            cookies,
+            max_bytes,
+            authenticate: authenticate?,
+            rules,
+            rules_table,
+            given,
+            given_table,
+        })
+    }
+}
+
+fn listen(source: &Source<'_>, environment: &dyn Environment) -> SocketAddr {
+    let default = SocketAddr::from(([127, 0, 0, 1], 8080));
+    if !source.is_set("listen") {
+        let Some(port) = environment.variable("PORT") else { return default };
+        return port.parse().map_or_else(
+            |_| {
+                source.refuse("listen", format!("PORT: {port:?} is not a port number"));
+                default
+            },
+            |port: u16| SocketAddr::from(([0, 0, 0, 0], port)),
+        );
+    }
+    let parse = |text: &str| {
+        text.replacen("localhost:", "127.0.0.1:", 1).parse().map_err(|_| {
+            format!("listen: {text:?} is not ADDRESS:PORT, such as \"127.0.0.1:8080\" or \"0.0.0.0:8080\"")
+        })
+    };
+    source.parsed("listen", parse).unwrap_or(default)
+}
+
+fn choice<T: Copy>(source: &Source<'_>, path: &str, choices: &[(&str, T)]) -> T {
+    let find = |text: &str| choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+    let names: Vec<String> = choices.iter().map(|(name, _)| format!("{name:?}")).collect();
+    source
+        .parsed(path, |text| find(text).ok_or_else(|| format!("{path} must be one of {}", names.join(", "))))
+        .unwrap_or(choices[0].1)
+}
+
+pub(super) fn ably_key(source: &Source<'_>, secrets: &mut Secrets) -> Option<ApiKey> {
+    if !source.is_set("ably.key") {
+        source.refuse(
+            "ably.key",
+            "there is no Ably key: set ABLY_API_KEY to appId.keyId:secret, from the Ably dashboard",
+        );
+        return None;
+    }
+    let text = source.text("ably.key")?;
+    match ApiKey::parse(&text) {
+        Ok(key) => {
+            secrets.note("ably.key", &text);
+            if let Some((_, secret)) = text.split_once(':') {
+                secrets.note("ably.key", secret);
+            }
+            Some(key)
+        }
+        Err(error) => {
+            source.refuse("ably.key", format!("ably.key: {error}"));
+            None
+        }
+    }
+}
+
+pub(super) fn sealing_keys(
+    source: &Source<'_>,
+    key: Option<&ApiKey>,
+    strategy: StrategyName,
+    secrets: &mut Secrets,
+) -> Option<SealingKeys> {
+    let refuse = |message: String| source.refuse("grant.secrets", message);
+    let texts = source.list("grant.secrets").unwrap_or_default();
+    if texts.is_empty() {
+        if strategy == StrategyName::Cookie {
+            refuse("there is no sealing secret, which strategy \"cookie\" needs: set ACCRUE_SECRETS to what `accrue keygen` prints".to_owned());
+        }
+        return None;
+    }
+    let mut sealing = Vec::new();
+    for text in &texts {
+        match SealingSecret::parse(text) {
+            Ok(secret) => sealing.push(secret),
+            Err(error) => refuse(format!("grant.secrets: {error}")),
+        }
+        if let Some((_, secret)) = text.split_once(':')
+            && let Err(error) = secrets.add("grant.secrets", secret, 0)
+        {
+            refuse(error);
+        }
+    }
+    if sealing.len() < texts.len() {
+        return None;
+    }
+    SealingKeys::new(key?, sealing).map_err(|error| refuse(format!("grant.secrets: {error}"))).ok()
+}
+
+pub(super) fn vocabulary(source: &Source<'_>) -> Vocabulary {
+    let path = "ably.extra_operations";
+    Vocabulary::with_extra(source.list(path).unwrap_or_default()).unwrap_or_else(|error| {
+        source.refuse(path, format!("{path}: {error}"));
+        Vocabulary::default()
+    })
+}
+
+pub(super) fn recheck_after(source: &Source<'_>) -> Duration {
+    source.duration("grant.recheck_after", "8h", "10m", "90d")
+}
+
+fn capability(source: &Source<'_>, path: &str, vocabulary: &Vocabulary) -> Capability {
+    let everything = || Capability::parse(r#"{"*":["*"]}"#, vocabulary).expect("well-formed");
+    if !source.has(path) {
+        return everything();
+    }
+    let mut capability = Capability::default();
+    source.resources(path, |resource, operations| {
+        let entry = Capability::from_json(&serde_json::json!({ resource: operations }), vocabulary);
+        let entry = entry.map_err(|error| error.to_string())?;
+        capability = std::mem::take(&mut capability).union(&entry);
+        Ok(())
+    });
+    if capability.is_empty() {
+        source.refuse(path, format!("{path} permits nothing, so no token could ever be signed; leave it out for {{ \"*\" = [\"*\"] }}"));
+    }
+    capability
+}
+
+fn rules(source: &Source<'_>, path: &str, vocabulary: &Vocabulary) -> (Rules, Vec<String>) {
+    let (mut rules, mut table) = (Rules::default(), Vec::new());
+    source.resources(path, |resource, operations| {
+        table.push(format!("{resource:?} = {operations:?}"));
+        rules.add(resource, operations, vocabulary).map_err(|error| error.to_string())
+    });
+    (rules, table)
+}
+
+fn cookies(source: &Source<'_>, listen: SocketAddr) -> CookieSettings {
+    let mut cookies = CookieSettings::default();
+    if let Some(name) = source.text("cookie.name") {
+        // a token of RFC 6265, without the dot that ends the name
+        let well_formed = (1..=64).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if !well_formed {
+            source.refuse("cookie.name", "cookie.name must be 1 to 64 letters, digits, \"_\" and \"-\"");
+        }
+        cookies.name = name;
+    }
+    cookies.secure = source.boolean("cookie.secure", true);
+    cookies.cross_site = source.boolean("cookie.cross_site", false);
+    if !cookies.secure && !listen.ip().is_loopback() {
+        source.refuse(
+            "cookie.secure",
+            format!("cookie.secure = false sends grants in the clear, so it needs a loopback address; {listen} is none: leave it out and serve https, or listen on 127.0.0.1"),
+        );
+    }
+    if cookies.cross_site && !cookies.secure {
+        source.refuse(
+            "cookie.cross_site",
+            "cookie.cross_site needs cookie.secure: browsers refuse SameSite=None without Secure",
+        );
+    }
+    cookies
+}
+
+fn authenticate(source: &Source<'_>, listen: SocketAddr, secrets: &mut Secrets) -> Option<AuthenticateBy> {
+    let ways = ["authenticate.jwt", "authenticate.header", "authenticate.claimed"];
+    let chosen: Vec<&str> = ways.into_iter().filter(|way| source.has(way)).collect();
+    match chosen.as_slice() {
+        [] => {
+            source.refuse(
+                "authenticate",
+                "there is no way to tell who is calling: add [authenticate.jwt], or [authenticate.header] behind a proxy of yours, or [authenticate.claimed] to try things out",
+            );
+            None
+        }
+        ["authenticate.claimed"] => {
+            if !listen.ip().is_loopback() {
+                source.refuse(
+                    "authenticate.claimed",
+                    format!("[authenticate.claimed] believes everybody, so it needs a loopback address; {listen} is none: use [authenticate.jwt] or [authenticate.header], or listen on 127.0.0.1"),
+                );
+            }
+            Some(AuthenticateBy::Claimed)
+        }
+        ["authenticate.header"] => header(source, secrets).map(AuthenticateBy::Header),
+        #[cfg(feature = "jwt")]
+        ["authenticate.jwt"] => jwt(source, secrets).map(AuthenticateBy::Jwt),
+        #[cfg(not(feature = "jwt"))]
+        ["authenticate.jwt"] => {
+            source.refuse("authenticate.jwt", "[authenticate.jwt] needs a build with the feature \"jwt\"");
+            None
+        }
+        several => {
+            let names: Vec<String> = several.iter().map(|way| format!("[{way}]")).collect();
+            source.refuse(
+                several[0],
+                format!("there must be one way to authenticate; leave one of {}", names.join(" and ")),
+            );
+            None
+        }
+    }
+}
+
+fn header(source: &Source<'_>, secrets: &mut Secrets) -> Option<ProxyHeader> {
+    let name = source.text("authenticate.header.name").unwrap_or_else(|| "x-client-id".to_owned());
+    let name = http::HeaderName::try_from(&name)
+        .map_err(|_| {
+            source.refuse(
+                "authenticate.header.name",
+                format!("authenticate.header.name: {name:?} can't be a header's name"),
+            )
+        })
+        .ok();
+    let path = "authenticate.header.proxy_secret";
+    if !source.is_set(path) {
+        source.refuse(path, "[authenticate.header] needs proxy_secret, which your proxy sends as x-proxy-secret: without it anybody could set the header");
+        return None;
+    }
+    let secret = source.text(path)?;
+    if let Err(error) = secrets.add(path, &secret, 16) {
+        source.refuse(path, error);
+    }
+    Some(ProxyHeader::new(name?, &secret))
+}
+
+#[cfg(feature = "jwt")]
+fn jwt(source: &Source<'_>, secrets: &mut Secrets) -> Option<SessionJwt> {
+    let path = |name: &str| format!("authenticate.jwt.{name}");
+    let text = |name: &str| source.text(&path(name));
+    let given: Vec<&str> =
+        ["jwks", "secret", "public_key"].into_iter().filter(|name| source.is_set(&path(name))).collect();
+    let [kind] = given.as_slice() else {
+        let message = match given.as_slice() {
+            [] => "[authenticate.jwt] needs a key to verify with: one of jwks, secret, public_key".to_owned(),
+            several => {
+                format!("[authenticate.jwt] takes one kind of key; leave one of {}", several.join(" and "))
+            }
+        };
+        source.refuse("authenticate.jwt", message);
+        return None;
+    };
+    let algorithms = source.list(&path("algorithms")).unwrap_or_default();
+    let key = text(kind)?;
+    let jwt = match *kind {
+        "secret" => {
+            if let Err(error) = secrets.add(&path("secret"), &key, 32) {
+                source.refuse(&path("secret"), error);
+            }
+            SessionJwt::with_secret(&key, &algorithms)
+        }
+        "public_key" if key.trim_start().starts_with("-----BEGIN") => {
+            SessionJwt::with_public_key(&key, &algorithms)
+        }
+        "public_key" => SessionJwt::with_public_key(&source.content(&path("public_key"), &key)?, &algorithms),
+        _ if key.contains("://") => {
+            source.refuse(&path("jwks"), "authenticate.jwt.jwks is the path of a file here; fetching one by URL is not in this version");
+            return None;
+        }
+        _ => SessionJwt::with_jwks(&source.content(&path("jwks"), &key)?, &algorithms),
+    };
+    let jwt = jwt.map_err(|error| {
+        let at = if error.is_about_algorithms() { "algorithms" } else { kind };
+        source.refuse(&path(at), format!("{}: {error}", path(at)));
+    });
+    let mut jwt = jwt.ok()?;
+    if let Some(cookie) = text("cookie") {
+        jwt = jwt.in_cookie(cookie);
+    }
+    if let Some(issuer) = text("issuer") {
+        jwt = jwt.with_issuer(issuer);
+    }
+    if let Some(audience) = text("audience") {
+        jwt = jwt.with_audience(audience);
+    }
+    if let Some(claim) = text("client_id_claim") {
+        jwt = jwt.with_client_id_claim(claim);
+    }
+    if let Some(claim) = text("not_before_claim") {
+        jwt = jwt.with_not_before_claim(claim);
+    }
+    Some(jwt)
+}
+
+fn limits(source: &Source<'_>) -> Limits {
+    let defaults = Limits::default();
+    Limits {
+        connections: source.whole("limits.connections", defaults.connections, 1..1_000_001),
+        requests: source.whole("limits.requests", defaults.requests, 1..1_000_001),
+        header_timeout: source.duration("limits.header_timeout", "5s", "10ms", "1h"),
+        body_timeout: source.duration("limits.body_timeout", "5s", "10ms", "1h"),
+        drain_timeout: source.duration("limits.drain_timeout", "10s", "0s", "1h"),
+    }
+}

@@ -1,0 +1,143 @@
+use std::fmt;
+use std::time::Duration;
+
+use super::{AuthenticateBy, Config, LogFormat, StrategyName};
+use crate::ably::Format;
+use crate::authenticate::ProxyHeader;
+
+impl Config {
+    /// What is worth a second look, though it is not refused.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let ttl = humantime::format_duration(self.ttl);
+        if self.given.is_empty() {
+            warnings.push(
+                "nothing is given: a first connect that wishes for nothing will be refused (40160); list under [given] what every client gets".to_owned(),
+            );
+        }
+        if self.strategy == StrategyName::Cookie {
+            if self.recheck_after <= self.ttl {
+                warnings.push(format!(
+                    "grant.recheck_after ({}) is not above token.ttl ({ttl}): every renewal asks the check again",
+                    humantime::format_duration(self.recheck_after)
+                ));
+            }
+            warnings.push(format!(
+                "a permission that is withdrawn is gone from every token after {} at most (recheck_after + ttl); while the check is down, after {} (twice recheck_after + 5 minutes)",
+                humantime::format_duration(self.recheck_after + self.ttl),
+                humantime::format_duration(self.recheck_after * 2 + Duration::from_secs(300)),
+            ));
+        } else {
+            warnings.push(format!(
+                "a permission that is withdrawn is gone from every token after {ttl} at most (ttl)"
+            ));
+        }
+        warnings
+    }
+}
+
+/// What it amounts to, secrets redacted.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |name: &str, value: String| writeln!(f, "{name:<16}{value}");
+        let duration = |duration: Duration| humantime::format_duration(duration).to_string();
+        let list = |items: &[String]| {
+            if items.is_empty() { "none".to_owned() } else { items.join("\n                ") }
+        };
+
+        line("listen", self.listen.to_string())?;
+        line("ably key", format!("{} (secret redacted), may do {}", self.key.name(), self.key_capability))?;
+        line(
+            "strategy",
+            match self.strategy {
+                StrategyName::Cookie => "cookie: grants are kept by the client, sealed, and checked only where new or older than recheck_after",
+                StrategyName::Client => "client: the client lists all it needs each time, and all of it is checked; nothing is kept",
+                StrategyName::Server => "server: the check decides everything each time, wishes are not read; nothing is kept",
+            }
+            .to_owned(),
+        )?;
+        if let (StrategyName::Cookie, Some(keys)) = (self.strategy, &self.sealing_keys) {
+            let kids: Vec<&str> = keys.kids().collect();
+            line(
+                "grant",
+                format!(
+                    "secrets {} (the first seals, all verify), recheck_after {}",
+                    kids.join(", "),
+                    duration(self.recheck_after)
+                ),
+            )?;
+            let same_site =
+                if self.cookies.cross_site { "SameSite=None; Partitioned" } else { "SameSite=Strict" };
+            let secure = if self.cookies.secure { "Secure; " } else { "" };
+            line(
+                "cookie",
+                format!(
+                    "{}*, {secure}HttpOnly; {same_site}; Path=/; {} bytes at most",
+                    self.cookies.prefix(),
+                    self.max_bytes
+                ),
+            )?;
+        }
+        let format = match self.format {
+            Format::Request => "TokenRequest",
+            Format::Jwt => "JWT up to 7 KiB, TokenRequest beyond",
+        };
+        line(
+            "token",
+            format!(
+                "{format}, ttl {}, shortened by up to {} %",
+                duration(self.ttl),
+                (self.jitter * 100.0).round()
+            ),
+        )?;
+        line("authenticate", self.authenticate.to_string())?;
+        line(
+            "origins",
+            if self.origins.is_empty() {
+                "the service's own only".to_owned()
+            } else {
+                format!("the service's own, {}", self.origins.join(", "))
+            },
+        )?;
+        line("given", list(&self.given_table))?;
+        line(
+            "may be asked",
+            match (&self.rules, self.strategy) {
+                (None, _) => "nothing".to_owned(),
+                (Some(_), _) => list(&self.rules_table),
+            },
+        )?;
+        let limits = &self.limits;
+        line(
+            "limits",
+            format!(
+                "{} connections, {} requests in flight; timeouts: head {}, body {}, drain {}",
+                limits.connections,
+                limits.requests,
+                duration(limits.header_timeout),
+                duration(limits.body_timeout),
+                duration(limits.drain_timeout)
+            ),
+        )?;
+        line(
+            "log",
+            format!("{} as {}", self.log, if self.log_format == LogFormat::Json { "JSON" } else { "text" }),
+        )
+    }
+}
+
+impl fmt::Display for AuthenticateBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Claimed => f.write_str("claimed: whoever says so, on localhost only"),
+            Self::Header(header) => write!(
+                f,
+                "header: {}, with the proxy's secret in {}",
+                header.name(),
+                ProxyHeader::SECRET_HEADER
+            ),
+            #[cfg(feature = "jwt")]
+            Self::Jwt(jwt) => write!(f, "jwt: {jwt}"),
+        }
+    }
+}
