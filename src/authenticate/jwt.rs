@@ -42,7 +42,7 @@ impl SessionJwt {
     ///
     /// # Errors
     /// For an algorithm that is unknown or takes another kind of key.
-    pub fn with_secret(secret: &str, algorithms: &[impl AsRef<str>]) -> Result<Self, SessionJwtError> {
+    pub fn with_secret(secret: &str, algorithms: &[&str]) -> Result<Self, SessionJwtError> {
         let key = DecodingKey::from_secret(secret.as_bytes());
         Ok(Self::new(vec![VerifyingKey::new(None, key, &[Algorithm::HS256], algorithms)?]))
     }
@@ -52,7 +52,7 @@ impl SessionJwt {
     ///
     /// # Errors
     /// For a text that is no public key, and for an algorithm that is unknown or takes another kind of key.
-    pub fn with_public_key(pem: &str, algorithms: &[impl AsRef<str>]) -> Result<Self, SessionJwtError> {
+    pub fn with_public_key(pem: &str, algorithms: &[&str]) -> Result<Self, SessionJwtError> {
         let pem = pem.as_bytes();
         let rsa = DecodingKey::from_rsa_pem(pem).map(|key| (key, &[Algorithm::RS256][..]));
         let ec = || DecodingKey::from_ec_pem(pem).map(|key| (key, &[Algorithm::ES256, Algorithm::ES384][..]));
@@ -66,7 +66,7 @@ impl SessionJwt {
     ///
     /// # Errors
     /// For a text that is no set, for one with a shared secret in it, and if no key is left.
-    pub fn with_jwks(json: &str, algorithms: &[impl AsRef<str>]) -> Result<Self, SessionJwtError> {
+    pub fn with_jwks(json: &str, algorithms: &[&str]) -> Result<Self, SessionJwtError> {
         let set: JwkSet =
             serde_json::from_str(json).map_err(|error| SessionJwtError::Jwks(error.to_string()))?;
         let wanted = parse_algorithms(algorithms)?;
@@ -266,7 +266,7 @@ impl VerifyingKey {
         kid: Option<String>,
         key: DecodingKey,
         usual: &[Algorithm],
-        algorithms: &[impl AsRef<str>],
+        algorithms: &[&str],
     ) -> Result<Self, SessionJwtError> {
         let wanted = parse_algorithms(algorithms)?;
         if let Some(unfit) = wanted.iter().find(|one| one.family() != key.family()) {
@@ -280,12 +280,12 @@ impl VerifyingKey {
     }
 }
 
-fn parse_algorithms(names: &[impl AsRef<str>]) -> Result<Vec<Algorithm>, SessionJwtError> {
+fn parse_algorithms(names: &[&str]) -> Result<Vec<Algorithm>, SessionJwtError> {
     names
         .iter()
         .map(|name| {
-            Algorithm::from_str(name.as_ref())
-                .map_err(|_| SessionJwtError::UnknownAlgorithm { name: name.as_ref().to_owned() })
+            Algorithm::from_str(name)
+                .map_err(|_| SessionJwtError::UnknownAlgorithm { name: (*name).to_owned() })
         })
         .collect()
 }

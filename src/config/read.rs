@@ -317,6 +317,7 @@ fn jwt(source: &Source<'_>, secrets: &mut Secrets) -> Option<SessionJwt> {
         return None;
     };
     let algorithms = source.list(&path("algorithms")).unwrap_or_default();
+    let algorithms: Vec<&str> = algorithms.iter().map(String::as_str).collect();
     let key = text(kind)?;
     let jwt = match *kind {
         "secret" => {

@@ -74,7 +74,7 @@ impl<'a> Source<'a> {
 
     pub(crate) fn list(&self, path: &str) -> Option<Vec<String>> {
         self.read(path, "a list of texts, such as [\"a\", \"b\"]", |raw| match raw {
-            Raw::Toml(value) => texts(value),
+            Raw::Toml(value) => Some(texts(value)?.into_iter().map(str::to_owned).collect()),
             Raw::Text(text) => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 Some(items.map(str::to_owned).collect())
@@ -149,7 +149,7 @@ impl<'a> Source<'a> {
     }
 
     /// The entries of a table of resources, each with a list of operations. `each` says what is wrong with one.
-    pub(crate) fn resources(&self, path: &str, mut each: impl FnMut(&str, &[String]) -> Result<(), String>) {
+    pub(crate) fn resources(&self, path: &str, mut each: impl FnMut(&str, &[&str]) -> Result<(), String>) {
         let Some(table) = self.in_file(path) else { return };
         let Some(entries) = table.get_ref().as_table() else {
             return self.refuse(path, format!("{path} must be a table of resources"));
@@ -292,9 +292,9 @@ fn own_names(path: &str) -> &'static [&'static str] {
     }
 }
 
-fn texts(value: &DeValue<'_>) -> Option<Vec<String>> {
+fn texts<'v>(value: &'v DeValue<'_>) -> Option<Vec<&'v str>> {
     let items = value.as_array()?.iter();
-    items.map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
+    items.map(|item| item.get_ref().as_str()).collect()
 }
 
 fn place(name: &str, text: &str, span: Range<usize>) -> Place {

@@ -57,15 +57,14 @@ impl Rules {
     pub fn add(
         &mut self,
         resource: &str,
-        operations: &[impl AsRef<str>],
+        operations: &[&str],
         vocabulary: &Vocabulary,
     ) -> Result<(), RuleError> {
         let template = Template::parse(resource)?;
         // with "x" in the place of every value, what is left to check is what the operator wrote
         let sample = template.fill(|_| Some("x")).ok_or(RuleError::Placeholder)?;
         Resource::parse(sample.as_str())?;
-        let names: Vec<&str> = operations.iter().map(AsRef::as_ref).collect();
-        let checked = Capability::from_json(&serde_json::json!({ sample: names }), vocabulary)?;
+        let checked = Capability::from_json(&serde_json::json!({ sample: operations }), vocabulary)?;
         for (_, operations) in checked.iter() {
             self.rules.push(Rule { template: template.clone(), operations: operations.clone() });
         }
