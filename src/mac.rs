@@ -6,6 +6,7 @@ use std::fmt;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+#[cfg(any(feature = "service", test))]
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -44,6 +45,7 @@ impl Key {
     }
 
     /// Whether both are the same text, in time that depends on their lengths only.
+    #[cfg(any(feature = "service", test))]
     pub(crate) fn equals(&self, other: &[u8]) -> bool {
         self.0.ct_eq(other).into()
     }

@@ -1,11 +1,15 @@
 use cookie::Cookie;
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, COOKIE};
+#[cfg(feature = "jwt")]
+use http::header::AUTHORIZATION;
+use http::header::COOKIE;
 
+#[cfg(feature = "jwt")]
 use super::{Unauthenticated, refused};
 
 /// The bearer token (RFC 6750), if `Authorization` says anything. Empty and `-` count as absent: with
 /// `authHeaders: {authorization: "-"}` ably-js sends cookies to another origin.
+#[cfg(feature = "jwt")]
 pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Unauthenticated> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (value, more) = (values.next(), values.next());
@@ -40,6 +44,7 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
+    #[cfg(feature = "jwt")]
     #[test]
     fn authorization() {
         let read = |values: &[&'static str]| {

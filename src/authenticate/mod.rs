@@ -9,7 +9,9 @@ mod jwt;
 use http::{Extensions, HeaderMap};
 
 pub use claimed::Claimed;
-pub(crate) use credentials::{bearer, cookies};
+#[cfg(feature = "jwt")]
+pub(crate) use credentials::bearer;
+pub(crate) use credentials::cookies;
 pub use header::ProxyHeader;
 #[cfg(feature = "jwt")]
 pub use jwt::{SessionJwt, SessionJwtError};

@@ -167,6 +167,7 @@ impl<'a> Source<'a> {
     }
 
     /// The content of a file that the configuration names.
+    #[cfg(feature = "jwt")]
     pub(crate) fn content(&self, path: &str, file: &str) -> Option<String> {
         match self.environment.file(file) {
             Ok(content) => Some(content),
