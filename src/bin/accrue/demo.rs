@@ -27,7 +27,7 @@ secure = false
 const PAGE: &str = include_str!("demo.html");
 /// Where ably-js comes from and connects to; only with `--with-ably`.
 const ABLY_HOSTS: &str =
-    "https://*.ably.net wss://*.ably.net https://*.ably-realtime.com wss://*.ably-realtime.com";
+    " https://*.ably.net wss://*.ably.net https://*.ably-realtime.com wss://*.ably-realtime.com";
 const MADE_UP_KEY: &str = "demo.key:not-a-key-that-ably-knows";
 
 /// An Ably key and a secret that nobody else has, and nothing of the process's own environment.
@@ -84,7 +84,7 @@ fn page(with_ably: bool) -> Page {
     Page {
         html: PAGE.replace("{with_ably}", if with_ably { "true" } else { "false" }),
         content_security_policy: format!(
-            "default-src 'none'; script-src 'nonce-{{nonce}}'; style-src 'nonce-{{nonce}}'; connect-src 'self' {connect}; \
+            "default-src 'none'; script-src 'nonce-{{nonce}}'; style-src 'nonce-{{nonce}}'; connect-src 'self'{connect}; \
              img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         ),
     }
