@@ -108,13 +108,12 @@ impl Held {
         let oldest = self.fresh.iter().map(|kept| kept.grant.since).fold(since, u64::min);
         let grant = |capability| Grant { capability, since: oldest };
 
+        let added = permitted.take_added();
         let base = permitted.to_remember();
         if !base.is_empty() && !room(&grant(base)) {
-            let full = permitted.take_added();
-            return Folded { permitted, change: Change::default(), full };
+            return Folded { permitted, change: Change::default(), full: added };
         }
 
-        let added = permitted.take_added();
         let all_fit = |permitted: &Permitted| terms.fit(permitted) && room(&grant(permitted.to_remember()));
         let mut full = Capability::default();
         let mut whole = permitted.clone();
