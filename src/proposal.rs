@@ -86,7 +86,8 @@ impl Proposal {
                     Some(Asked::Everything) => granted,
                     None => Capability::default(),
                 });
-                let confirmed = confirmed.union(&self.aged.intersect(&granted));
+                // entry by entry as it was held: what a pattern covers, or was narrowed to, needs room of its own
+                let confirmed = confirmed.union(&self.aged.permitted_by(&granted));
                 let added = granted.minus(&confirmed).minus(terms.given);
                 Some(Permitted { confirmed, added, ..Permitted::default() })
             }
