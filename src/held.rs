@@ -146,34 +146,35 @@ impl Held {
         Folded { permitted, change, full }
     }
 
-    /// Gives up what `unwanted` covers. What is left of the grants that count is folded into one if there is
-    /// room; else each grant that is touched gives way to its own rest.
+    /// Gives up what `unwanted` covers. What is left of the fresh grants is folded into one if there is room;
+    /// else, and where a grant has aged, each that is touched gives way to its own rest: folded with an older
+    /// one, a fresh one would age.
     pub(crate) fn give_up(&self, unwanted: &Capability, room: &Room<'_>) -> Change {
-        let live = || self.fresh.iter().chain(&self.stale);
         let touched = |kept: &&Kept| kept.grant.capability.minus(unwanted) != kept.grant.capability;
-        let rest = |kept: &Kept| Grant {
-            capability: kept.grant.capability.minus(unwanted),
-            since: kept.grant.since,
-        };
+        let aged = || self.stale.iter().chain(&self.lapsed);
 
+        let mut one_by_one: Vec<&Kept> = aged().collect();
         let mut change = Change::default();
-        if live().count() > 1 || live().any(|kept| touched(&kept)) {
+        if self.fresh.len() > 1 || self.fresh.iter().any(|kept| touched(&kept)) {
             let whole = Grant {
-                capability: union(live()).minus(unwanted),
-                since: live().map(|kept| kept.grant.since).min().unwrap_or_default(),
+                capability: union(&self.fresh).minus(unwanted),
+                since: self.fresh.iter().map(|kept| kept.grant.since).min().unwrap_or_default(),
             };
             if whole.capability.is_empty() || room(&whole) {
-                change = replace(live(), whole);
+                change = replace(&self.fresh, whole);
             } else {
-                for kept in live().filter(touched) {
-                    let Change { put, drop } = replace([kept], rest(kept));
-                    change.put.extend(put);
-                    change.drop.extend(drop);
-                }
+                one_by_one.extend(&self.fresh);
             }
         }
-        // what has lapsed counts for nothing, and to ask for it again costs no more than to check it again
-        change.drop.extend(ids(self.lapsed.iter().filter(touched)));
+        for kept in one_by_one.into_iter().filter(touched) {
+            let rest = Grant { capability: kept.grant.capability.minus(unwanted), since: kept.grant.since };
+            let there = self.fresh.iter().chain(aged()).any(|other| other.grant == rest)
+                || change.put.contains(&rest);
+            if !there && !rest.capability.is_empty() {
+                change.put.push(rest);
+            }
+            change.drop.push(kept.id.clone());
+        }
         change
     }
 }
