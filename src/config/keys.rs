@@ -108,6 +108,20 @@ pub(crate) fn variable(path: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Each on a line of the README's last configuration, if only as a comment.
+    #[test]
+    fn every_key_is_documented() {
+        let reference = include_str!("../../README.md").split("## Every key").nth(1).unwrap();
+        for key in KEYS.iter().chain(TABLES) {
+            let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+            let table = format!("[{key}]");
+            let written = reference.lines().map(|line| line.trim_start_matches("# ")).any(|line| {
+                line.starts_with(&table) || line.split('=').next().is_some_and(|left| left.trim() == name)
+            });
+            assert!(written, "{name} of [{section}] is not in the README");
+        }
+    }
+
     #[test]
     fn unknown_keys_are_told_what_to_write() {
         for (path, expected) in [

@@ -3,10 +3,11 @@ use std::process::ExitCode;
 use accrue::Config;
 
 use crate::Configured;
-use crate::process;
+use crate::{process, telemetry};
 
 pub(crate) fn check(configured: &Configured) -> Result<ExitCode, String> {
     let config = process::config(configured)?;
+    telemetry::filter(&config.log)?;
     print!("{config}");
     for warning in warnings(&config) {
         println!("note: {warning}");

@@ -6,13 +6,17 @@ use http::StatusCode;
 use tracing::{debug, info, warn};
 use tracing_subscriber::EnvFilter;
 
+/// The filter, if it is one.
+pub(crate) fn filter(text: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(text).map_err(|error| {
+        format!("log: {text:?} is no filter ({error}); write \"info\", or \"warn,audit=info\"")
+    })
+}
+
 /// Starts logging to standard error.
-pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        format!("log: {filter:?} is no filter ({error}); write \"info\", or \"warn,audit=info\"")
-    })?;
+pub(crate) fn start(text: &str, format: LogFormat) -> Result<(), String> {
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter(text)?)
         .with_writer(io::stderr)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
     match format {
