@@ -206,7 +206,7 @@ impl<'a> Exchange<'a> {
     {
         let page_of = self.shared.settings.origins.caller(&head.headers, &head.uri);
         if let PageOf::Foreign(origin) = page_of {
-            self.outcome.advice = Some(advice_to_list(origin.as_deref()));
+            self.outcome.advice = Some(advice_to_list(&self.shared.settings.origins, origin));
             return Err(Problem::ForeignOrigin);
         }
         match head.method {
@@ -452,13 +452,12 @@ fn show(page: &Page, moment: &Moment) -> Response<Body> {
     response
 }
 
-fn advice_to_list(origin: Option<&str>) -> String {
-    match origin {
-        Some(origin) => format!(
-            "a page on another origin was refused; if it is yours, add this line: origins = [{origin:?}]"
-        ),
-        None => "a request from another site was refused; it named no origin that could be listed".to_owned(),
-    }
+fn advice_to_list(listed: &Origins, origin: Option<String>) -> String {
+    let Some(origin) = origin else {
+        return "a request from another site was refused; it named no origin that could be listed".to_owned();
+    };
+    let line: Vec<&str> = listed.names().chain([origin.as_str()]).collect();
+    format!("a page on {origin} was refused; if it is yours, the line for it is: origins = {line:?}")
 }
 
 fn advice_on_cookies(origin: Option<&HeaderValue>) -> String {

@@ -60,6 +60,10 @@ impl Origins {
         Ok(Self { listed })
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.listed.iter().filter_map(|listed| listed.origin.to_str().ok())
+    }
+
     /// The listed origin that these headers name: what CORS answers echo.
     pub(crate) fn named(&self, headers: &HeaderMap) -> Option<&HeaderValue> {
         self.find(headers).map(|listed| &listed.origin)
