@@ -719,6 +719,8 @@ fn what_is_given_up_is_gone_and_nothing_else() {
         (&[(both, early), ("chat:3=*", late)], "*=*", &[]),
         (&[("chat:1=subscribe", stale)], "chat:1=*", &[]),
         (&[(both, stale)], "chat:1=*", &[("chat:2=subscribe", stale)]),
+        // what is left of one is there already
+        (&[(both, stale), ("chat:2=subscribe", stale)], "chat:1=*", &[("chat:2=subscribe", stale)]),
     ] {
         let mut scene = Scene::cookie("");
         let bobs = scene.sealed("bob", both, T0);
