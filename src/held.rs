@@ -28,7 +28,7 @@ pub(crate) struct Held {
 /// two of these in any order loses nothing that either adds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// Grants to keep. More than one only when a client gives up part of what one cookie can't hold.
+    /// Grants to keep. More than one only where one can't hold it all, or would be as old as its oldest part.
     pub(crate) put: Vec<Grant>,
     /// Ids of grants to drop.
     pub(crate) drop: Vec<String>,
@@ -110,8 +110,14 @@ impl Held {
 
         let added = permitted.take_added();
         let base = permitted.to_remember();
-        if !base.is_empty() && !room(&grant(base)) {
-            return Folded { permitted, change: Change::default(), full: added };
+        if !base.is_empty() && !room(&grant(base.clone())) {
+            // two tabs, both nearly full: nothing is folded, but what the check has said is heeded
+            let again = each_to(answered, |kept| Grant {
+                capability: kept.grant.capability.permitted_by(&base),
+                since,
+            });
+            let resealed = each_to(self.fresh.iter().filter(|kept| !kept.current), |kept| kept.grant.clone());
+            return Folded { permitted, change: again.and(resealed), full: added };
         }
 
         let all_fit = |permitted: &Permitted| terms.fit(permitted) && room(&grant(permitted.to_remember()));
@@ -146,37 +152,44 @@ impl Held {
         Folded { permitted, change, full }
     }
 
-    /// Gives up what `unwanted` covers. What is left of the fresh grants is folded into one if there is room;
-    /// else, and where a grant has aged, each that is touched gives way to its own rest: folded with an older
-    /// one, a fresh one would age.
+    /// Gives up what `unwanted` covers. What is left of the fresh grants is folded into one if there is room.
+    /// Else, and where a grant has aged, each that is touched gives way to its own rest: nobody has checked
+    /// the aged ones, and folded with them a fresh one would age.
     pub(crate) fn give_up(&self, unwanted: &Capability, room: &Room<'_>) -> Change {
         let touched = |kept: &&Kept| kept.grant.capability.minus(unwanted) != kept.grant.capability;
         let aged = || self.stale.iter().chain(&self.lapsed);
 
-        let mut one_by_one: Vec<&Kept> = aged().collect();
-        let mut change = Change::default();
-        if self.fresh.len() > 1 || self.fresh.iter().any(|kept| touched(&kept)) {
-            let whole = Grant {
-                capability: union(&self.fresh).minus(unwanted),
-                since: self.fresh.iter().map(|kept| kept.grant.since).min().unwrap_or_default(),
-            };
-            if whole.capability.is_empty() || room(&whole) {
-                change = replace(&self.fresh, whole);
-            } else {
-                one_by_one.extend(&self.fresh);
-            }
+        let rest = |kept: &Kept| Grant {
+            capability: kept.grant.capability.minus(unwanted),
+            since: kept.grant.since,
+        };
+        let cut = each_to(aged().filter(touched), rest);
+        if self.fresh.len() < 2 && !self.fresh.iter().any(|kept| touched(&kept)) {
+            return cut;
         }
-        for kept in one_by_one.into_iter().filter(touched) {
-            let rest = Grant { capability: kept.grant.capability.minus(unwanted), since: kept.grant.since };
-            let there = self.fresh.iter().chain(aged()).any(|other| other.grant == rest)
-                || change.put.contains(&rest);
-            if !there && !rest.capability.is_empty() {
-                change.put.push(rest);
-            }
-            change.drop.push(kept.id.clone());
-        }
-        change
+        let whole = Grant {
+            capability: union(&self.fresh).minus(unwanted),
+            since: self.fresh.iter().map(|kept| kept.grant.since).min().unwrap_or_default(),
+        };
+        cut.and(if whole.capability.is_empty() || room(&whole) {
+            replace(&self.fresh, whole)
+        } else {
+            each_to(self.fresh.iter().filter(touched), rest)
+        })
     }
+}
+
+impl Change {
+    fn and(mut self, other: Self) -> Self {
+        self.put.extend(other.put);
+        self.drop.extend(other.drop);
+        self
+    }
+}
+
+/// Each of these gives way to a grant of its own.
+fn each_to<'a>(kept: impl IntoIterator<Item = &'a Kept>, grant: impl Fn(&Kept) -> Grant) -> Change {
+    kept.into_iter().fold(Change::default(), |change, kept| change.and(replace([kept], grant(kept))))
 }
 
 fn replace<'a>(kept: impl IntoIterator<Item = &'a Kept>, grant: Grant) -> Change {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -147,7 +148,7 @@ pub struct Report {
     pub check: Option<&'static str>,
     /// Why the check could not tell, if it couldn't.
     pub cause: Option<String>,
-    /// For each text presented, in order and as far as they were looked at: the kid of the secret that it was
+    /// For each text presented, repeats left out, in order and as far as they were looked at: the kid of the secret that it was
     /// sealed with, or why it does not count.
     pub grants: Vec<Result<String, Unreadable>>,
 }
@@ -309,7 +310,7 @@ impl Issuer {
         let Some(permitted) = proposal.settle(decision, &terms) else {
             return Err(Refusal {
                 reason: RefusalReason::Barred,
-                change: self.sealed(&client.id, held.forget()),
+                change: self.sealed(&client.id, held.forget(), &ask.presented),
                 refused: Refused::default(),
                 report,
             });
@@ -318,10 +319,14 @@ impl Issuer {
 
         let since = since(moment.now_secs(), client.not_before);
         let folded = held.fold(permitted, since, &self.room(&client.id), &terms);
-        let change = self.sealed(&client.id, folded.change);
+        let change = self.sealed(&client.id, folded.change, &ask.presented);
         report.added = folded.permitted.added().clone();
 
         let (signable, left_out) = folded.permitted.to_sign(&terms);
+        if !left_out.is_empty() {
+            report.cause =
+                Some(format!("the token would exceed 64 KiB: {} resources left out", left_out.len()));
+        }
         let full = folded.full.union(&left_out);
         let refused = Refused::sort(proposal.wishes(), signable.as_ref(), &full, unanswered);
         match signable {
@@ -350,7 +355,7 @@ impl Issuer {
     ) -> (SealedChange, Report) {
         let mut report = Report::default();
         let held = self.recall(client, presented, moment, &mut report);
-        (self.sealed(&client.id, held.give_up(unwanted, &self.room(&client.id))), report)
+        (self.sealed(&client.id, held.give_up(unwanted, &self.room(&client.id)), presented), report)
     }
 
     /// Those of the presented grants that are this client's.
@@ -360,11 +365,12 @@ impl Issuer {
         };
         let now = moment.now_secs();
         let mut kept: Vec<Kept> = Vec::new();
-        for text in presented.iter().take(MAX_CANDIDATES) {
+        let repeats = |at: usize, text: &String| presented[..at].contains(text);
+        let once =
+            presented.iter().enumerate().filter(|(at, text)| !repeats(*at, text)).map(|(_, text)| text);
+        for text in once.take(MAX_CANDIDATES) {
             let read = sealing.keys.unseal(&client.id, text, now, &self.vocabulary).map(|unsealed| {
-                if kept.iter().all(|kept| kept.id != *text) {
-                    kept.push(Kept { grant: unsealed.grant, id: text.clone(), current: unsealed.current });
-                }
+                kept.push(Kept { grant: unsealed.grant, id: text.clone(), current: unsealed.current });
                 unsealed.kid
             });
             report.grants.push(read);
@@ -381,21 +387,19 @@ impl Issuer {
         }
     }
 
-    fn sealed(&self, client: &ClientId, change: Change) -> SealedChange {
+    /// What is there already is neither set again nor dropped.
+    fn sealed(&self, client: &ClientId, change: Change, presented: &[String]) -> SealedChange {
         let Strategy::Cookie(sealing) = &self.strategy else {
             return SealedChange::default();
         };
-        let Change { put, mut drop } = change;
-        let put: Option<Vec<String>> = put.iter().map(|grant| sealing.keys.seal(client, grant)).collect();
+        let sealed: Option<BTreeSet<String>> =
+            change.put.iter().map(|grant| sealing.keys.seal(client, grant)).collect();
         // what can't be sealed has no room, and then nothing is dropped for it either
-        let Some(mut put) = put else {
-            return SealedChange::default();
-        };
-        put.retain(|text| {
-            let there = drop.iter().position(|dropped| dropped == text);
-            there.map(|at| drop.remove(at)).is_none()
-        });
-        SealedChange { put, drop }
+        let Some(put) = sealed else { return SealedChange::default() };
+        SealedChange {
+            drop: change.drop.into_iter().filter(|text| !put.contains(text)).collect(),
+            put: put.into_iter().filter(|text| !presented.contains(text)).collect(),
+        }
     }
 
     fn ttl(&self, wish: Option<Ttl>, permitted: &Permitted, moment: &Moment) -> Ttl {

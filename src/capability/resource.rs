@@ -76,7 +76,7 @@ impl Resource {
 }
 
 fn segments_contain(pattern: &str, other: &str) -> bool {
-    let mut theirs = other.split(':').peekable();
+    let mut theirs = other.split(':');
     let mut ours = pattern.split(':').peekable();
     while let Some(our) = ours.next() {
         let last = ours.peek().is_none();
@@ -85,8 +85,6 @@ fn segments_contain(pattern: &str, other: &str) -> bool {
         };
         match (our, last) {
             ("*", true) => return true,
-            // a last "*" of theirs stands for several segments, so it does not fit into one
-            ("*", false) if their == "*" && theirs.peek().is_none() => return false,
             ("*", false) if their.is_empty() => return false,
             ("*", false) => {}
             (literal, _) if literal != their => return false,
