@@ -622,6 +622,34 @@ fn two_grants_that_do_not_fit_one_cookie_stay_as_they_are_and_count() {
 }
 
 #[test]
+fn two_stale_grants_that_do_not_fit_one_cookie_are_each_renewed_without_what_is_denied() {
+    let (a, b) = (twenty("alpha"), twenty("beta"));
+    let mut scene = Scene::cramped("beta:*=*", 500);
+    scene.keeps(&format!("{a} lobby=subscribe"), T0 - RECHECK_AFTER - 1);
+    scene.keeps(&b, T0 - RECHECK_AFTER - 1);
+    scene.permits("alpha:*=* beta:*=*");
+    scene.ask("").signs(&format!("{a} {b}"));
+    scene.holds(&[(&a, T0), (&b, T0)]);
+    // what was denied does not come back when the check is away, and nobody is asked about the rest
+    scene.mood(Mood::Down);
+    scene.ask("").asks_nobody().signs(&format!("{a} {b}")).changes_nothing();
+}
+
+#[test]
+fn two_full_grants_are_each_sealed_again_when_secrets_rotate() {
+    let (a, b) = (twenty("alpha"), twenty("beta"));
+    let mut scene = Scene::cramped("*=*", 500);
+    scene.rotate(&[K1]);
+    scene.keeps(&a, T0 - HOUR);
+    scene.keeps(&b, T0 - 2 * HOUR);
+    scene.rotate(&[K2, K1]);
+    scene.ask("").asks_nobody().signs(&format!("{a} {b}"));
+    scene.holds(&[(&a, T0 - HOUR), (&b, T0 - 2 * HOUR)]);
+    scene.rotate(&[K2]);
+    scene.ask("").asks_nobody().signs(&format!("{a} {b}")).changes_nothing();
+}
+
+#[test]
 fn while_the_check_is_down_two_full_grants_count_all_the_same() {
     let (a, b) = (twenty("alpha"), twenty("beta"));
     for since in [T0 - HOUR, T0 - RECHECK_AFTER - 1] {

@@ -89,6 +89,7 @@ pub(crate) struct Scene {
     pub(crate) client: Client,
     pub(crate) now: u64,
     pub(crate) browser: Browser,
+    max_bytes: usize,
 }
 
 pub(crate) fn keys(secrets: &[&str]) -> SealingKeys {
@@ -115,6 +116,7 @@ impl Scene {
             client: client("alice"),
             now: T0,
             browser: Browser::default(),
+            max_bytes: Sealing::DEFAULT_MAX_BYTES,
         }
     }
 
@@ -127,7 +129,7 @@ impl Scene {
     pub(crate) fn cramped(permits: &str, max_bytes: usize) -> Self {
         let mut sealing = Sealing::new(keys(&[K1]));
         sealing.max_bytes = max_bytes;
-        Self::new(Strategy::Cookie(sealing), permits)
+        Self { max_bytes, ..Self::new(Strategy::Cookie(sealing), permits) }
     }
 
     pub(crate) fn with(mut self, change: impl FnOnce(Issuer) -> Issuer) -> Self {
@@ -137,7 +139,8 @@ impl Scene {
 
     /// Another deployment: the same in all but the secrets.
     pub(crate) fn rotate(&mut self, secrets: &[&str]) {
-        let sealing = Sealing::new(keys(secrets));
+        let mut sealing = Sealing::new(keys(secrets));
+        sealing.max_bytes = self.max_bytes;
         self.issuer =
             Issuer::new(ApiKey::parse(KEY).unwrap(), Strategy::Cookie(sealing), self.backend.clone());
     }
