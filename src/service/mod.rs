@@ -35,7 +35,7 @@ use response::Problem;
 
 use crate::authenticate::{AnyAuthenticate, Authenticate, Caller, Unauthenticated};
 use crate::client::Client;
-use crate::issuer::{Ask, Issuer, RefusalReason};
+use crate::issuer::{Ask, Issuer, RefusalReason, SealedChange};
 use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync};
 use crate::moment::Moment;
 
@@ -277,7 +277,9 @@ impl<'a> Exchange<'a> {
         if !refused.is_empty() {
             answer.headers_mut().insert(response::REFUSED, response::refused_header(&refused));
         }
-        if let Some(change) = change.filter(|_| !inert) {
+        // a client without cookies is told what it holds even where nothing may change
+        let change = if inert { change.map(|_| SealedChange::default()) } else { change };
+        if let Some(change) = change.filter(|_| !inert || carrier.is_header()) {
             let cookies = &self.shared.settings.cookies;
             let carried = carrier.write(&change, &report, cookies, issuer.keep_for(), answer.headers_mut());
             self.outcome.carried = Some(carried);
