@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 
@@ -71,7 +71,7 @@ impl SessionJwt {
             serde_json::from_str(json).map_err(|error| SessionJwtError::Jwks(error.to_string()))?;
         let wanted = parse_algorithms(algorithms)?;
         let mut keys = Vec::new();
-        for jwk in &set.keys {
+        for jwk in set.keys.iter().filter(|jwk| is_for_signatures(jwk)) {
             let usual = match &jwk.algorithm {
                 AlgorithmParameters::OctetKey(_) => return Err(SessionJwtError::SecretInJwks),
                 AlgorithmParameters::RSA(_) => &[Algorithm::RS256][..],
@@ -278,6 +278,14 @@ impl VerifyingKey {
         let algorithms = if wanted.is_empty() { usual.to_vec() } else { wanted };
         Ok(Self { kid, algorithms, key })
     }
+}
+
+/// As the key says itself (RFC 7517, sections 4.2 and 4.3); one that says nothing is for anything.
+fn is_for_signatures(jwk: &Jwk) -> bool {
+    let usage = jwk.common.public_key_use.as_ref();
+    let operations = jwk.common.key_operations.as_ref();
+    usage.is_none_or(|usage| *usage == PublicKeyUse::Signature)
+        && operations.is_none_or(|operations| operations.contains(&KeyOperations::Verify))
 }
 
 fn parse_algorithms(names: &[&str]) -> Result<Vec<Algorithm>, SessionJwtError> {
