@@ -37,6 +37,10 @@ impl Authenticate for ProxyHeader {
         }
         let id = exactly_one(&caller.headers, &self.name)?;
         let id = std::str::from_utf8(id).map_err(|_| refused(format!("{} is not UTF-8", self.name)))?;
+        // what proxies send for visitors who are not signed in
+        if id.is_empty() {
+            return Err(refused(format!("{} is empty", self.name)));
+        }
         Ok(Client::new(ClientId::try_from(id)?))
     }
 }

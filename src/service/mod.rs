@@ -31,9 +31,10 @@ pub use response::Body;
 use carrier::Carrier;
 use origin::Caller as PageOf;
 use request::{BodyType, Parameters};
-use response::Problem;
+use response::{Problem, Wishes};
 
 use crate::authenticate::{AnyAuthenticate, Authenticate, Caller, Unauthenticated};
+use crate::capability::Capability;
 use crate::client::Client;
 use crate::issuer::{Ask, Issuer, RefusalReason, SealedChange};
 use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync};
@@ -247,16 +248,19 @@ impl<'a> Exchange<'a> {
         inert: bool,
     ) -> Answer {
         let issuer = &self.shared.issuer;
-        let heeded = issuer.heeds_wishes() && !inert;
-        let wishes = if heeded { Some(parameters.wishes(issuer.vocabulary())?) } else { None };
+        let wishes = match issuer.heeds_wishes() && !inert {
+            true => parameters.wishes(issuer.vocabulary())?,
+            false => Capability::default(),
+        };
         let ttl = parameters.ttl()?;
         let client = self.authenticate(head, parameters).await?;
 
-        let mut ask = Ask::new(client);
-        ask.wishes = wishes.unwrap_or_default();
-        ask.ttl = ttl;
-        ask.presented = carrier.presented();
-        let wished = !ask.wishes.is_empty();
+        let unmet = match issuer.heeds_wishes() {
+            false => Wishes::NotRead,
+            true if wishes.is_empty() => Wishes::None,
+            true => Wishes::Refused,
+        };
+        let ask = Ask { wishes, ttl, presented: carrier.presented(), ..Ask::new(client) };
 
         let (mut answer, change, refused, report) = match issuer.issue(ask, self.moment).await {
             Ok(issued) => {
@@ -266,7 +270,7 @@ impl<'a> Exchange<'a> {
             }
             Err(refusal) => {
                 let (problem, change) = match refusal.reason {
-                    RefusalReason::Nothing => (Problem::Nothing { wished }, Some(refusal.change)),
+                    RefusalReason::Nothing => (Problem::Nothing(unmet), Some(refusal.change)),
                     RefusalReason::Barred => (Problem::Barred, Some(refusal.change)),
                     RefusalReason::Unavailable => (Problem::Unavailable, None),
                 };
@@ -277,9 +281,12 @@ impl<'a> Exchange<'a> {
         if !refused.is_empty() {
             answer.headers_mut().insert(response::REFUSED, response::refused_header(&refused));
         }
-        // a client without cookies is told what it holds even where nothing may change
-        let change = if inert { change.map(|_| SealedChange::default()) } else { change };
-        if let Some(change) = change.filter(|_| !inert || carrier.is_header()) {
+        // a navigation changes nothing, but a client without cookies is told what it holds all the same
+        let change = match change {
+            Some(_) if inert => carrier.is_header().then(SealedChange::default),
+            change => change,
+        };
+        if let Some(change) = change {
             let cookies = &self.shared.settings.cookies;
             let carried = carrier.write(&change, &report, cookies, issuer.keep_for(), answer.headers_mut());
             self.outcome.carried = Some(carried);
@@ -369,7 +376,7 @@ impl<'a> Exchange<'a> {
 
 fn kind_of(problem: &Problem) -> OutcomeKind {
     match problem {
-        Problem::Nothing { .. } => OutcomeKind::Refused,
+        Problem::Nothing(_) => OutcomeKind::Refused,
         Problem::Barred => OutcomeKind::Barred,
         Problem::Unavailable | Problem::Overloaded => OutcomeKind::Unavailable,
         Problem::Unauthenticated { .. } | Problem::OtherClient => OutcomeKind::Unauthenticated,

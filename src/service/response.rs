@@ -17,20 +17,13 @@ pub(crate) enum Problem {
     Malformed(String),
     Ttl,
     ClientId(String),
-    Unauthenticated {
-        advice: &'static str,
-    },
+    Unauthenticated { advice: &'static str },
     OtherClient,
-    /// Nothing could be granted, though something was wished for, or not.
-    Nothing {
-        wished: bool,
-    },
+    Nothing(Wishes),
     Barred,
     ForeignOrigin,
     NotFound,
-    Method {
-        allowed: &'static str,
-    },
+    Method { allowed: &'static str },
     BodyTimeout,
     BodyTooLarge,
     MediaType,
@@ -38,6 +31,15 @@ pub(crate) enum Problem {
     HeadTooLarge,
     Unavailable,
     Overloaded,
+}
+
+/// What became of the wishes where nothing could be granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wishes {
+    Refused,
+    None,
+    /// The strategy leaves everything to the check.
+    NotRead,
 }
 
 impl Problem {
@@ -49,7 +51,7 @@ impl Problem {
             Self::ClientId(_) => (StatusCode::BAD_REQUEST, 40012),
             Self::Unauthenticated { .. } => plain(StatusCode::UNAUTHORIZED),
             Self::OtherClient => (StatusCode::UNAUTHORIZED, 40102),
-            Self::Nothing { .. } => (StatusCode::UNAUTHORIZED, 40160),
+            Self::Nothing(_) => (StatusCode::UNAUTHORIZED, 40160),
             // SDKs end the connection for good on any 403, so there is no other
             Self::Barred | Self::ForeignOrigin => plain(StatusCode::FORBIDDEN),
             Self::NotFound => plain(StatusCode::NOT_FOUND),
@@ -71,11 +73,14 @@ impl Problem {
             Self::OtherClient => {
                 "clientId differs from the authenticated one: leave it out, or connect again as the client that is signed in"
             }
-            Self::Nothing { wished: true } => {
+            Self::Nothing(Wishes::Refused) => {
                 "nothing that was asked for is permitted, and nothing else is held: see Accrue-Refused"
             }
-            Self::Nothing { wished: false } => {
+            Self::Nothing(Wishes::None) => {
                 "nothing is permitted yet: ask with authorize({capability: {\"channel\": [\"subscribe\"]}}), or have the operator list under [given] what every client gets"
+            }
+            Self::Nothing(Wishes::NotRead) => {
+                "nothing is permitted to this client: the permission check would have to, or the operator lists under [given] what every client gets"
             }
             Self::Barred => "this client is barred: do not connect again",
             Self::ForeignOrigin => {
