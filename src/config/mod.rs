@@ -150,7 +150,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let source = Source::new(name, text, environment, flags)?;
         let mut secrets = Secrets::default();
-        let config = Self::read(&source, environment, &mut secrets);
+        let config = Self::read(&source, &mut secrets);
         source.finish()?;
         Ok(config.expect("what is missing has been told"))
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::secrets::Secrets;
 use super::source::Source;
-use super::{AuthenticateBy, Config, Environment, LogFormat, StrategyName};
+use super::{AuthenticateBy, Config, LogFormat, StrategyName};
 use crate::ably::{ApiKey, Format};
 use crate::authenticate::ProxyHeader;
 #[cfg(feature = "jwt")]
@@ -16,12 +16,8 @@ use crate::service::{CookieSettings, Origins};
 
 impl Config {
     /// Reads everything. What is missing or wrong has been told to `source` where this returns nothing.
-    pub(super) fn read(
-        source: &Source<'_>,
-        environment: &dyn Environment,
-        secrets: &mut Secrets,
-    ) -> Option<Self> {
-        let listen = listen(source, environment);
+    pub(super) fn read(source: &Source<'_>, secrets: &mut Secrets) -> Option<Self> {
+        let listen = listen(source);
         let strategy = choice(
             source,
             "strategy",
@@ -88,10 +84,10 @@ impl Config {
     }
 }
 
-fn listen(source: &Source<'_>, environment: &dyn Environment) -> SocketAddr {
+fn listen(source: &Source<'_>) -> SocketAddr {
     let default = SocketAddr::from(([127, 0, 0, 1], 8080));
     if !source.is_set("listen") {
-        let Some(port) = environment.variable("PORT") else { return default };
+        let Some(port) = source.variable("PORT") else { return default };
         return port.parse().map_or_else(
             |_| {
                 source.refuse("listen", format!("PORT: {port:?} is not a port number"));

@@ -221,6 +221,11 @@ impl<'a> Source<'a> {
         Some((self.file_place(value.span()), Raw::Toml(value.get_ref())))
     }
 
+    /// A variable's value. One that is empty counts as unset.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        self.environment.variable(name).filter(|value| !value.is_empty())
+    }
+
     /// The environment's value for a key. Some secrets have a name of their own as well, and that with `_FILE` names a
     /// file to read it from.
     fn variables(&self, path: &str) -> Option<(String, String)> {
@@ -228,12 +233,12 @@ impl<'a> Source<'a> {
         let mut names = vec![variable(path)];
         names.extend(own_names(path).iter().map(|name| (*name).to_owned()));
         for name in names {
-            if let Some(value) = self.environment.variable(&name) {
+            if let Some(value) = self.variable(&name) {
                 found.push((name, value));
             }
         }
         for name in own_names(path).iter().map(|name| format!("{name}_FILE")) {
-            let Some(file) = self.environment.variable(&name) else { continue };
+            let Some(file) = self.variable(&name) else { continue };
             match self.environment.file(&file) {
                 Ok(content) => found.push((name, content.trim_end_matches(['\r', '\n']).to_owned())),
                 Err(error) => self.tell(Place::Variable(name), format!("can't read {file:?}: {error}")),
