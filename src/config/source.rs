@@ -241,7 +241,10 @@ impl<'a> Source<'a> {
             let Some(file) = self.variable(&name) else { continue };
             match self.environment.file(&file) {
                 Ok(content) => found.push((name, content.trim_end_matches(['\r', '\n']).to_owned())),
-                Err(error) => self.tell(Place::Variable(name), format!("can't read {file:?}: {error}")),
+                // its value is not repeated: it may be the secret itself, where the path of its file should stand
+                Err(error) => {
+                    self.tell(Place::Variable(name), format!("can't read the file that it names: {error}"));
+                }
             }
         }
         if let [(first, _), (second, _), ..] = found.as_slice() {
