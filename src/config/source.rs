@@ -194,7 +194,6 @@ impl<'a> Source<'a> {
             Place::File { line, column, .. } => (*line, *column),
             _ => (usize::MAX, 0),
         });
-        problems.dedup();
         match problems.is_empty() {
             true => Ok(()),
             false => Err(ConfigError { problems }),
@@ -285,7 +284,12 @@ impl<'a> Source<'a> {
     }
 
     fn tell(&self, place: Place, message: String) {
-        self.problems.borrow_mut().push(Problem { place, message });
+        let problem = Problem { place, message };
+        let mut problems = self.problems.borrow_mut();
+        // a value that is read twice is wrong twice
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
     }
 
     fn file_place(&self, span: Range<usize>) -> Place {
