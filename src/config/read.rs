@@ -188,13 +188,13 @@ fn capability(source: &Source<'_>, path: &str, vocabulary: &Vocabulary) -> Capab
         return everything();
     }
     let mut capability = Capability::default();
-    source.resources(path, |resource, operations| {
+    let well_formed = source.resources(path, |resource, operations| {
         let entry = Capability::from_json(&serde_json::json!({ resource: operations }), vocabulary);
         let entry = entry.map_err(|error| error.to_string())?;
         capability = std::mem::take(&mut capability).union(&entry);
         Ok(())
     });
-    if capability.is_empty() {
+    if well_formed && capability.is_empty() {
         source.refuse(path, format!("{path} permits nothing, so no token could ever be signed; leave it out for {{ \"*\" = [\"*\"] }}"));
     }
     capability

@@ -149,11 +149,18 @@ impl<'a> Source<'a> {
     }
 
     /// The entries of a table of resources, each with a list of operations. `each` says what is wrong with one.
-    pub(crate) fn resources(&self, path: &str, mut each: impl FnMut(&str, &[&str]) -> Result<(), String>) {
-        let Some(table) = self.in_file(path) else { return };
+    /// Whether nothing is wrong.
+    pub(crate) fn resources(
+        &self,
+        path: &str,
+        mut each: impl FnMut(&str, &[&str]) -> Result<(), String>,
+    ) -> bool {
+        let Some(table) = self.in_file(path) else { return true };
         let Some(entries) = table.get_ref().as_table() else {
-            return self.refuse(path, format!("{path} must be a table of resources"));
+            self.refuse(path, format!("{path} must be a table of resources"));
+            return false;
         };
+        let mut well_formed = true;
         for (resource, operations) in entries {
             let written = match texts(operations.get_ref()) {
                 Some(operations) => each(resource.get_ref(), &operations),
@@ -162,8 +169,10 @@ impl<'a> Source<'a> {
             if let Err(message) = written {
                 let place = self.file_place(resource.span());
                 self.tell(place, format!("{path}: {:?}: {message}", resource.get_ref()));
+                well_formed = false;
             }
         }
+        well_formed
     }
 
     /// The content of a file that the configuration names.
