@@ -159,11 +159,15 @@ impl Config {
     pub fn misspelt<'v>(variables: impl IntoIterator<Item = &'v str>) -> Vec<(&'v str, String)> {
         let known: Vec<String> =
             KEYS.iter().map(|key| variable(key)).chain(["ACCRUE_SECRETS".to_owned()]).collect();
+        let is_known = |name: &str| known.iter().any(|known| known == name);
         variables
             .into_iter()
             .filter(|name| name.starts_with("ACCRUE_"))
-            .filter(|name| !known.iter().any(|known| known == name || *name == format!("{known}_FILE")))
+            .filter(|name| !is_known(name) && *name != "ACCRUE_SECRETS_FILE")
             .filter_map(|name| {
+                if let Some(without) = name.strip_suffix("_FILE").filter(|without| is_known(without)) {
+                    return Some((name, without.to_owned()));
+                }
                 // names are alike in their beginnings, so only the rest tells
                 let rest = |name: &str| name["ACCRUE_".len()..].to_lowercase();
                 let rests: Vec<String> = known.iter().map(|name| rest(name)).collect();
