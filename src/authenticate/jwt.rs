@@ -44,7 +44,7 @@ impl SessionJwt {
     /// For an algorithm that is unknown or takes another kind of key.
     pub fn with_secret(secret: &str, algorithms: &[&str]) -> Result<Self, SessionJwtError> {
         let key = DecodingKey::from_secret(secret.as_bytes());
-        Ok(Self::new(vec![VerifyingKey::new(None, key, &[Algorithm::HS256], algorithms)?]))
+        Ok(Self::new(vec![VerifyingKey::new(key, algorithms)?]))
     }
 
     /// With a public key in PEM. Algorithms: by default RS256 for an RSA key, ES256 for one on P-256, ES384 for
@@ -54,11 +54,15 @@ impl SessionJwt {
     /// For a text that is no public key, and for an algorithm that is unknown or takes another kind of key.
     pub fn with_public_key(pem: &str, algorithms: &[&str]) -> Result<Self, SessionJwtError> {
         let pem = pem.as_bytes();
-        let rsa = DecodingKey::from_rsa_pem(pem).map(|key| (key, &[Algorithm::RS256][..]));
-        let ec = || DecodingKey::from_ec_pem(pem).map(|key| (key, &[Algorithm::ES256, Algorithm::ES384][..]));
-        let ed = || DecodingKey::from_ed_pem(pem).map(|key| (key, &[Algorithm::EdDSA][..]));
-        let (key, usual) = rsa.or_else(|_| ec()).or_else(|_| ed()).map_err(|_| SessionJwtError::PublicKey)?;
-        Ok(Self::new(vec![VerifyingKey::new(None, key, usual, algorithms)?]))
+        let key = DecodingKey::from_rsa_pem(pem)
+            .or_else(|_| DecodingKey::from_ec_pem(pem))
+            .or_else(|_| DecodingKey::from_ed_pem(pem))
+            .map_err(|_| SessionJwtError::PublicKey)?;
+        // of another curve, say
+        if fitting(&key).is_empty() {
+            return Err(SessionJwtError::PublicKey);
+        }
+        Ok(Self::new(vec![VerifyingKey::new(key, algorithms)?]))
     }
 
     /// With the public keys of a JSON Web Key Set (RFC 7517). Each key takes the algorithm it names, or what is
@@ -72,13 +76,9 @@ impl SessionJwt {
         let wanted = parse_algorithms(algorithms)?;
         let mut keys = Vec::new();
         for jwk in set.keys.iter().filter(|jwk| is_for_signatures(jwk)) {
-            let usual = match &jwk.algorithm {
-                AlgorithmParameters::OctetKey(_) => return Err(SessionJwtError::SecretInJwks),
-                AlgorithmParameters::RSA(_) => &[Algorithm::RS256][..],
-                AlgorithmParameters::EllipticCurve(_) => &[Algorithm::ES256, Algorithm::ES384][..],
-                AlgorithmParameters::OctetKeyPair(_) => &[Algorithm::EdDSA][..],
-                _ => continue,
-            };
+            if let AlgorithmParameters::OctetKey(_) = &jwk.algorithm {
+                return Err(SessionJwtError::SecretInJwks);
+            }
             let named = match jwk.common.key_algorithm {
                 Some(named) => match Algorithm::from_str(&named.to_string()) {
                     Ok(named) => Some(named),
@@ -87,12 +87,13 @@ impl SessionJwt {
                 None => None,
             };
             let Ok(key) = DecodingKey::from_jwk(jwk) else { continue };
-            let algorithms: Vec<Algorithm> = match (named, wanted.as_slice()) {
+            let mut algorithms = match (named, wanted.as_slice()) {
                 (Some(named), []) => vec![named],
                 (Some(named), wanted) => wanted.iter().copied().filter(|one| *one == named).collect(),
-                (None, []) => usual.to_vec(),
-                (None, wanted) => wanted.iter().copied().filter(|one| one.family() == key.family()).collect(),
+                (None, []) => usual(&key),
+                (None, wanted) => wanted.to_vec(),
             };
+            algorithms.retain(|one| fitting(&key).contains(one));
             if !algorithms.is_empty() {
                 keys.push(VerifyingKey { kid: jwk.common.key_id.clone(), algorithms, key });
             }
@@ -262,21 +263,18 @@ impl fmt::Debug for SessionJwt {
 }
 
 impl VerifyingKey {
-    fn new(
-        kid: Option<String>,
-        key: DecodingKey,
-        usual: &[Algorithm],
-        algorithms: &[&str],
-    ) -> Result<Self, SessionJwtError> {
+    fn new(key: DecodingKey, algorithms: &[&str]) -> Result<Self, SessionJwtError> {
         let wanted = parse_algorithms(algorithms)?;
-        if let Some(unfit) = wanted.iter().find(|one| one.family() != key.family()) {
+        let fitting = fitting(&key);
+        if let Some(unfit) = wanted.iter().find(|one| !fitting.contains(one)) {
+            let fitting: Vec<String> = fitting.iter().map(|one| format!("{one:?}")).collect();
             return Err(SessionJwtError::UnfitAlgorithm {
                 algorithm: format!("{unfit:?}"),
-                fitting: fitting(key.family()),
+                fitting: fitting.join(", "),
             });
         }
-        let algorithms = if wanted.is_empty() { usual.to_vec() } else { wanted };
-        Ok(Self { kid, algorithms, key })
+        let algorithms = if wanted.is_empty() { usual(&key) } else { wanted };
+        Ok(Self { kid: None, algorithms, key })
     }
 }
 
@@ -298,13 +296,25 @@ fn parse_algorithms(names: &[&str]) -> Result<Vec<Algorithm>, SessionJwtError> {
         .collect()
 }
 
-fn fitting(family: AlgorithmFamily) -> &'static str {
-    match family {
-        AlgorithmFamily::Hmac => "HS256, HS384, HS512",
-        AlgorithmFamily::Rsa => "RS256, RS384, RS512, PS256, PS384, PS512",
-        AlgorithmFamily::Ec => "ES256, ES384",
-        AlgorithmFamily::Ed => "EdDSA",
+/// The algorithms that a key can be used with (RFC 7518, section 3.1); none for a curve that is not supported.
+fn fitting(key: &DecodingKey) -> &'static [Algorithm] {
+    use Algorithm::{ES256, ES384, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512};
+    match key.family() {
+        AlgorithmFamily::Hmac => &[HS256, HS384, HS512],
+        AlgorithmFamily::Rsa => &[RS256, RS384, RS512, PS256, PS384, PS512],
+        // the point: one byte and two coordinates
+        AlgorithmFamily::Ec => match key.try_get_as_bytes().map(<[u8]>::len) {
+            Ok(65) => &[ES256],
+            Ok(97) => &[ES384],
+            _ => &[],
+        },
+        AlgorithmFamily::Ed => &[EdDSA],
     }
+}
+
+/// The algorithm that is meant where none is named.
+fn usual(key: &DecodingKey) -> Vec<Algorithm> {
+    fitting(key).first().copied().into_iter().collect()
 }
 
 /// A NumericDate (RFC 7519, section 2), its fraction dropped.
@@ -335,12 +345,12 @@ pub enum SessionJwtError {
         name: String,
     },
     /// The key can't be used with it.
-    #[error("{algorithm} does not fit this kind of key; {fitting} do")]
+    #[error("{algorithm} does not fit this kind of key; write some of {fitting}")]
     UnfitAlgorithm {
         /// Its name.
         algorithm: String,
         /// Those that fit.
-        fitting: &'static str,
+        fitting: String,
     },
     /// Neither RSA, EC nor Ed25519.
     #[error("not a public key in PEM (-----BEGIN PUBLIC KEY-----) of RSA, P-256, P-384 or Ed25519")]
