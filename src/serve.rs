@@ -114,7 +114,9 @@ async fn connection(
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         .keep_alive(admitted == Admitted::Yes)
-        .pipeline_flush(true)
+        // answers are small: one buffer and one write. `pipeline_flush` would do that too, but holds an answer back
+        // while anything unread is buffered, and loses it when the connection then closes
+        .writev(false)
         .serve_connection(TokioIo::new(stream), service);
     // a connection that fails has failed its own client only, who knows
     let _ = watcher.watch(connection).await;
