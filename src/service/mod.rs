@@ -430,6 +430,10 @@ where
     B: HttpBody,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    // said in advance, so there is no need to see it first
+    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(Problem::BodyTooLarge);
+    }
     let bytes = match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(collected) => collected.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => return Err(Problem::BodyTooLarge),
