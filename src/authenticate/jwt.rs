@@ -1,6 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Map, Value};
@@ -146,13 +147,13 @@ impl SessionJwt {
     }
 
     fn verify(&self, token: &str, now: u64) -> Result<Client, Unauthenticated> {
-        let header = decode_header(token).map_err(|error| refused(format!("session JWT: {error}")))?;
+        let header = decode_header(token).map_err(|error| unreadable(&error))?;
         let key = self.key(header.kid.as_deref()).ok_or_else(|| refused("session JWT: unknown kid"))?;
         if !key.algorithms.contains(&header.alg) {
             return Err(refused(format!("session JWT: {:?} is not accepted for this key", header.alg)));
         }
         let claims = decode::<Map<String, Value>>(token, &key.key, &self.validation(header.alg))
-            .map_err(|error| refused(format!("session JWT: {error}")))?
+            .map_err(|error| unreadable(&error))?
             .claims;
 
         let exp = time(&claims, "exp")?.ok_or_else(|| refused("session JWT: no exp"))?;
@@ -315,6 +316,14 @@ fn fitting(key: &DecodingKey) -> &'static [Algorithm] {
 /// The algorithm that is meant where none is named.
 fn usual(key: &DecodingKey) -> Vec<Algorithm> {
     fitting(key).first().copied().into_iter().collect()
+}
+
+/// Without what stands in it: the text goes into the log, and JSON errors repeat what they did not expect.
+fn unreadable(error: &jsonwebtoken::errors::Error) -> Unauthenticated {
+    match error.kind() {
+        ErrorKind::Json(_) => refused("session JWT: the header or the claims are not the JSON of a JWT"),
+        _ => refused(format!("session JWT: {error}")),
+    }
 }
 
 /// A NumericDate (RFC 7519, section 2), its fraction dropped.
