@@ -297,7 +297,7 @@ fn nothing_leaks_with_session_jwts() {
         let cookie = |token: &str| format!("session={token}");
         let two = format!("session={good}; session={forged}");
         let bad_bearers = [&forged, garbage, &strange, &mistyped, &broken, &tampered(&good), ""].map(bearer);
-        let bad_cookies = [&forged, garbage, &strange, &mistyped, &broken].map(|token| cookie(token));
+        let bad_cookies = [&forged, garbage, &strange, &mistyped, &broken].map(cookie);
         let basic = format!("Basic {good}");
         let mut bad: Vec<Vec<(&str, &str)>> = vec![
             vec![],

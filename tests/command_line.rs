@@ -405,8 +405,7 @@ fn inspect_explains_known_answers() {
         let ended = run(&["inspect", &changed.to_string()], &[("ABLY_API_KEY", key)]);
         assert_eq!(ended.code, Some(1), "{changed}: {ended:?}");
     }
-    let mut header = jsonwebtoken::Header::default();
-    header.kid = Some("app.key".to_owned());
+    let header = jsonwebtoken::Header { kid: Some("app.key".to_owned()), ..Default::default() };
     let claims = serde_json::json!({ "iat": 1_700_000_000, "exp": 1_700_003_600 });
     let secret = jsonwebtoken::EncodingKey::from_secret(b"an-ably-key-secret-of-some-length");
     let token = jsonwebtoken::encode(&header, &claims, &secret).expect("it can be signed");

@@ -70,12 +70,9 @@ impl Server {
         connection.answer().await
     }
 
-    #[track_caller]
-    fn assert_alive(&self) -> impl Future<Output = ()> {
-        async {
-            let answer = self.ask(HEALTHZ).await;
-            assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"));
-        }
+    async fn assert_alive(&self) {
+        let answer = self.ask(HEALTHZ).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"));
     }
 }
 
