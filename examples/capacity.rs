@@ -5,7 +5,7 @@ use accrue::{Capability, ClientId, Grant, Sealing, SealingKeys, SealingSecret, V
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let key = ApiKey::parse("app.key:an-ably-secret")?;
-    let secret = SealingSecret::parse("k1:3SE8zIQCZXN0mJTEi_D-a_xdOrWPfufospSBDHUzPSY")?;
+    let secret = SealingSecret::parse("k1:ZG9jdW1lbnRhdGlvbi1zYW1wbGUtZG8tbm90LXVzZSE")?;
     let sealing = Sealing::new(SealingKeys::new(&key, vec![secret])?);
     let client = ClientId::try_from("alice")?;
 

@@ -28,7 +28,7 @@ async fn session(mut request: Request, next: Next) -> Response {
 fn auth_service() -> Result<AuthService, Box<dyn std::error::Error>> {
     // these come from your secret store; the names before the colons are no secrets
     let key = ApiKey::parse("app.key:an-ably-secret")?;
-    let secret = SealingSecret::parse("k1:3SE8zIQCZXN0mJTEi_D-a_xdOrWPfufospSBDHUzPSY")?;
+    let secret = SealingSecret::parse("k1:ZG9jdW1lbnRhdGlvbi1zYW1wbGUtZG8tbm90LXVzZSE")?;
     let sealing = Sealing::new(SealingKeys::new(&key, vec![secret])?);
 
     let mut rules = Rules::default();

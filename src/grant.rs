@@ -32,7 +32,7 @@ pub struct Grant {
 /// use accrue::{Capability, ClientId, Grant, SealingKeys, SealingSecret, Vocabulary};
 ///
 /// let key = ApiKey::parse("app.key:an-ably-secret")?;
-/// let secret = SealingSecret::parse("k1:3SE8zIQCZXN0mJTEi_D-a_xdOrWPfufospSBDHUzPSY")?;
+/// let secret = SealingSecret::parse("k1:ZG9jdW1lbnRhdGlvbi1zYW1wbGUtZG8tbm90LXVzZSE")?;
 /// let keys = SealingKeys::new(&key, vec![secret])?;
 /// let (alice, bob) = (ClientId::try_from("alice")?, ClientId::try_from("bob")?);
 /// let capability = Capability::parse(r#"{"chat:1":["subscribe"]}"#, &Vocabulary::default())?;

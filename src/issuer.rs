@@ -163,7 +163,7 @@ pub struct Report {
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let ably = Vocabulary::default();
 /// let key = ApiKey::parse("app.key:an-ably-secret")?;
-/// let secret = SealingSecret::parse("k1:3SE8zIQCZXN0mJTEi_D-a_xdOrWPfufospSBDHUzPSY")?;
+/// let secret = SealingSecret::parse("k1:ZG9jdW1lbnRhdGlvbi1zYW1wbGUtZG8tbm90LXVzZSE")?;
 /// let keys = SealingKeys::new(&key, vec![secret])?;
 /// let mut rules = Rules::default();
 /// rules.add("chat:*", &["subscribe"], &ably)?;

@@ -28,7 +28,7 @@
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! // What signs tokens, and what seals grants: both from your secret store.
 //! let key = ApiKey::parse("app.key:an-ably-secret")?;
-//! let secret = SealingSecret::parse("k1:3SE8zIQCZXN0mJTEi_D-a_xdOrWPfufospSBDHUzPSY")?;
+//! let secret = SealingSecret::parse("k1:ZG9jdW1lbnRhdGlvbi1zYW1wbGUtZG8tbm90LXVzZSE")?;
 //! let sealing = Sealing::new(SealingKeys::new(&key, vec![secret])?);
 //!
 //! // May they? Everybody may read what is public, and nothing else.
@@ -139,7 +139,7 @@ pub use authenticate::{Authenticate, Caller, Claimed, ProxyHeader, Unauthenticat
 #[cfg(feature = "jwt")]
 pub use authenticate::{SessionJwt, SessionJwtError};
 #[cfg(feature = "config")]
-pub use config::{Config, ConfigError, Environment, Keyring, LogFormat, NoEnvironment, Problem};
+pub use config::{Config, ConfigError, Environment, Flag, Keyring, LogFormat, NoEnvironment, Problem};
 #[cfg(any(feature = "config", feature = "server"))]
 pub use limits::Limits;
 #[cfg(feature = "server")]

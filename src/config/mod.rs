@@ -56,16 +56,26 @@ impl Environment for NoEnvironment {
     }
 }
 
+/// A value from the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// The key that it sets, by its whole path, such as `token.format`.
+    pub key: &'static str,
+    /// What it is called on the command line, such as `--listen`.
+    pub name: &'static str,
+    /// Its value, as the environment would have it.
+    pub value: String,
+}
+
 /// A configuration that is complete, consistent and not known to be insecure.
 ///
 /// ```
 /// use accrue::{Config, NoEnvironment};
 ///
 /// let text = r#"
+///     strategy = "client"
 ///     [ably]
 ///     key = "app.key:an-ably-secret"
-///     [grant]
-///     secrets = ["k1:3SE8zIQCZXN0mJTEi_D-a_xdOrWPfufospSBDHUzPSY"]
 ///     [authenticate.header]
 ///     name = "x-client-id"
 ///     proxy_secret = "something long that only the proxy has"
@@ -74,8 +84,9 @@ impl Environment for NoEnvironment {
 /// "#;
 /// assert!(Config::parse("accrue.toml", text, &NoEnvironment, &[]).is_ok());
 ///
-/// let error = Config::parse("accrue.toml", &text.replace("secrets", "secret"), &NoEnvironment, &[]).unwrap_err();
-/// assert!(error.to_string().starts_with("accrue.toml:5:5: unknown key \"grant.secret\"; did you mean \"secrets\"?"));
+/// let misspelt = text.replace("strategy", "stratgy");
+/// let error = Config::parse("accrue.toml", &misspelt, &NoEnvironment, &[]).unwrap_err();
+/// assert!(error.to_string().starts_with("accrue.toml:2:5: unknown key \"stratgy\"; did you mean \"strategy\"?"));
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
@@ -136,8 +147,8 @@ enum AuthenticateBy {
 }
 
 impl Config {
-    /// Reads a configuration. `name` is what problems call the file; a flag is a path, the name of the flag, and its
-    /// value, and beats the environment, which beats the text.
+    /// Reads a configuration. `name` is what problems call the file. A flag beats the environment, which beats the
+    /// text.
     ///
     /// # Errors
     /// [`ConfigError`] has all problems at once, each with its place and with what to write instead. None repeats
@@ -146,7 +157,7 @@ impl Config {
         name: &str,
         text: &str,
         environment: &dyn Environment,
-        flags: &[(&'static str, &'static str, String)],
+        flags: &[Flag],
     ) -> Result<Self, ConfigError> {
         let source = Source::new(name, text, environment, flags)?;
         let mut secrets = Secrets::default();

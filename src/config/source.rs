@@ -5,17 +5,16 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Environment;
 use super::keys::{self, Known, known, variable};
 use super::problem::{ConfigError, Place, Problem};
+use super::{Environment, Flag};
 
 /// The three places a value can come from: a flag beats the environment, which beats the file. Asked for a value it
 /// remembers what was wrong with it, so that all problems are told at once.
 pub(crate) struct Source<'a> {
     file: File<'a>,
     environment: &'a dyn Environment,
-    /// Paths, the flag's name, its value.
-    flags: &'a [(&'static str, &'static str, String)],
+    flags: &'a [Flag],
     problems: RefCell<Vec<Problem>>,
 }
 
@@ -36,7 +35,7 @@ impl<'a> Source<'a> {
         name: &'a str,
         text: &'a str,
         environment: &'a dyn Environment,
-        flags: &'a [(&'static str, &'static str, String)],
+        flags: &'a [Flag],
     ) -> Result<Self, ConfigError> {
         let table = DeTable::parse(text).map_err(|error| {
             // its own rendering repeats the line, which may hold a secret
@@ -219,8 +218,8 @@ impl<'a> Source<'a> {
     }
 
     fn raw(&self, path: &str) -> Option<(Place, Raw<'_>)> {
-        if let Some((_, flag, value)) = self.flags.iter().find(|(flagged, ..)| *flagged == path) {
-            return Some((Place::Flag(flag), Raw::Text(value.clone())));
+        if let Some(flag) = self.flags.iter().find(|flag| flag.key == path) {
+            return Some((Place::Flag(flag.name), Raw::Text(flag.value.clone())));
         }
         if let Some((name, value)) = self.variables(path) {
             return Some((Place::Variable(name), Raw::Text(value)));

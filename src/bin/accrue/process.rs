@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use accrue::{Config, ConfigError, Environment};
+use accrue::{Config, ConfigError, Environment, Flag};
 
 use crate::Configured;
 
@@ -44,7 +44,11 @@ pub(crate) fn config_text(path: Option<&Path>) -> Result<(String, String), Strin
 /// The configuration that the flags, the environment and the file make.
 pub(crate) fn config(configured: &Configured) -> Result<Config, String> {
     let (name, text) = config_text(configured.config.as_deref())?;
-    let listen = configured.listen.iter().map(|listen| ("listen", "--listen", listen.clone()));
+    let listen = configured.listen.iter().map(|listen| Flag {
+        key: "listen",
+        name: "--listen",
+        value: listen.clone(),
+    });
     Config::parse(&name, &text, &Process, &listen.collect::<Vec<_>>()).map_err(|error| explain(&error))
 }
 
