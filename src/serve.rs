@@ -114,6 +114,8 @@ async fn connection(
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         .keep_alive(admitted == Admitted::Yes)
+        // who has said all may still be listening
+        .half_close(true)
         // answers are small: one buffer and one write. `pipeline_flush` would do that too, but holds an answer back
         // while anything unread is buffered, and loses it when the connection then closes
         .writev(false)
@@ -126,18 +128,19 @@ async fn connection(
 impl Server {
     async fn answer(&self, request: Request<Incoming>, admitted: Admitted) -> Response<Body> {
         let started = Instant::now();
-        let permit = match admitted {
-            Admitted::Yes => self.requests.try_acquire().ok(),
-            Admitted::No => None,
-        };
-        let mut response = match permit {
-            Some(_permit) => {
+        // a server that has much to do is not dead
+        let is_probe = matches!(request.uri().path(), "/healthz" | "/readyz");
+        let permit = self.requests.try_acquire().ok();
+        let served = admitted == Admitted::Yes && (permit.is_some() || is_probe);
+        let mut response = match served {
+            true => {
                 let deadline = started + self.limits.body_timeout;
                 let request = request.map(|body| Timely { body, late: Box::pin(sleep_until(deadline)) });
                 self.service.handle(request).await
             }
-            None => self.service.overloaded(&request.into_parts().0),
+            false => self.service.overloaded(&request.into_parts().0),
         };
+        drop(permit);
         (self.on_response)(&mut response, started.elapsed());
         response
     }

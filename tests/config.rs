@@ -193,7 +193,12 @@ fn what_is_in_range_is_accepted_as_it_is_written() {
         ("listen = \"localhost:3000\"", "listen", "127.0.0.1:3000"),
         ("listen = \"[::1]:3000\"", "listen", "[::1]:3000"),
         ("listen = \"0.0.0.0:80\"", "listen", "0.0.0.0:80"),
-        ("token.ttl = \"24h\"", "token", "TokenRequest, ttl 1day, shortened by up to 10 %"),
+        (
+            "grant.recheck_after = \"90d\"",
+            "grant",
+            "secrets k1 (the first seals, all verify), recheck_after 90d",
+        ),
+        ("token.ttl = \"24h\"", "token", "TokenRequest, ttl 1d, shortened by up to 10 %"),
         ("token.jitter = 0", "token", "TokenRequest, ttl 1h, shortened by up to 0 %"),
         ("token.jitter = 0.5", "token", "TokenRequest, ttl 1h, shortened by up to 50 %"),
         (
@@ -1118,6 +1123,13 @@ fn warnings() {
         ),
         (&format!("grant.recheck_after = \"11m\"\ntoken.ttl = \"10m\"\n{given}"), &["after 21m at most"]),
         (&format!("strategy = \"client\"\n{given}"), &["gone from every token after 1h at most (ttl)"]),
+        (
+            &format!("{given}\"[meta]log\" = [\"subscribe\"]"),
+            &[
+                "given: \"[meta]log\" is never granted: ably.capability is {\"*\":[\"*\"]}",
+                "gone from every token",
+            ],
+        ),
     ] {
         let warnings = accepted(text, &usual()).warnings();
         assert_eq!(warnings.len(), expected.len(), "{text}: {warnings:#?}");
@@ -1129,23 +1141,36 @@ fn warnings() {
 
 #[test]
 fn variables_that_set_nothing_are_told_with_what_may_have_been_meant() {
-    let misspelt = Config::misspelt([
-        "PATH",
-        "ACCRUE_SECRETS",
-        "ACCRUE_SECRETS_FILE",
-        "ACCRUE_TOKEN__FORMAT",
-        "ACCRUE_SECRET",
-        "ACCRUE_TOKEN_FORMAT",
-        "ACCRUE_LISTEN_FILE",
-        "ACCRUE_AUTHENTICATE__JWT__SECRET_FILE",
-    ]);
-    let expected = [
-        ("ACCRUE_SECRET", "ACCRUE_SECRETS"),
-        ("ACCRUE_TOKEN_FORMAT", "ACCRUE_TOKEN__FORMAT"),
-        ("ACCRUE_LISTEN_FILE", "ACCRUE_LISTEN"),
-        ("ACCRUE_AUTHENTICATE__JWT__SECRET_FILE", "ACCRUE_AUTHENTICATE__JWT__SECRET"),
-    ];
-    assert_eq!(misspelt, expected.map(|(name, near)| (name, near.to_owned())));
+    let read = ["PATH", "ACCRUE_SECRETS", "ACCRUE_SECRETS_FILE", "ACCRUE_TOKEN__FORMAT", "ACCRUE_LOG_FORMAT"];
+    // what Kubernetes sets for a service that is called accrue
+    let foreign = ["ACCRUE_PORT", "ACCRUE_SERVICE_HOST", "ACCRUE_PORT_8080_TCP_ADDR"];
+    assert_eq!(Config::check_variables(read.into_iter().chain(foreign)), Ok(vec![]));
+    for (name, note) in [
+        ("ACCRUE_SECRET", "ACCRUE_SECRET is not read; did you mean ACCRUE_SECRETS?"),
+        ("ACCRUE_TOKEN_FORMAT", "ACCRUE_TOKEN_FORMAT is not read; did you mean ACCRUE_TOKEN__FORMAT?"),
+    ] {
+        assert_eq!(Config::check_variables([name]), Ok(vec![note.to_owned()]));
+    }
+    for (name, message) in [
+        ("ACCRUE_TOKEN__FORMT", "unknown key \"token.formt\"; did you mean \"format\"?"),
+        ("ACCRUE_GIVEN", "a table can't be set by the environment; write [given] in the file"),
+        (
+            "ACCRUE_ABLY__CAPABILITY",
+            "a table can't be set by the environment; write [ably.capability] in the file",
+        ),
+        (
+            "ACCRUE_AUTHENTICATE__CLAIMED",
+            "a table can't be set by the environment; write [authenticate.claimed] in the file",
+        ),
+        ("ACCRUE_LISTEN_FILE", "only ABLY_API_KEY and ACCRUE_SECRETS have a _FILE form; set ACCRUE_LISTEN"),
+        (
+            "ACCRUE_AUTHENTICATE__JWT__SECRET_FILE",
+            "only ABLY_API_KEY and ACCRUE_SECRETS have a _FILE form; set ACCRUE_AUTHENTICATE__JWT__SECRET",
+        ),
+    ] {
+        let error = Config::check_variables(["ACCRUE_LISTEN", name]).unwrap_err();
+        assert_eq!(error.to_string(), format!("{name}: {message}"));
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation, decode, decode_header};
@@ -147,6 +149,9 @@ impl SessionJwt {
     }
 
     fn verify(&self, token: &str, now: u64) -> Result<Client, Unauthenticated> {
+        if has_critical_extensions(token) {
+            return Err(refused("session JWT: it demands extensions (crit) that are not supported"));
+        }
         let header = decode_header(token).map_err(|error| unreadable(&error))?;
         let key = self.key(header.kid.as_deref()).ok_or_else(|| refused("session JWT: unknown kid"))?;
         if !key.algorithms.contains(&header.alg) {
@@ -295,6 +300,13 @@ fn parse_algorithms(names: &[&str]) -> Result<Vec<Algorithm>, SessionJwtError> {
                 .map_err(|_| SessionJwtError::UnknownAlgorithm { name: (*name).to_owned() })
         })
         .collect()
+}
+
+/// RFC 7515, section 4.1.11: what is critical and not understood makes the whole invalid.
+fn has_critical_extensions(token: &str) -> bool {
+    let header = token.split('.').next().and_then(|header| BASE64URL.decode(header).ok());
+    let header = header.and_then(|header| serde_json::from_slice::<Map<String, Value>>(&header).ok());
+    header.is_some_and(|header| header.contains_key("crit"))
 }
 
 /// The algorithms that a key can be used with (RFC 7518, section 3.1); none for a curve that is not supported.

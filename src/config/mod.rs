@@ -8,6 +8,7 @@ mod read;
 mod secrets;
 mod source;
 mod summary;
+mod variables;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,7 +16,6 @@ use std::time::Duration;
 pub use keyring::Keyring;
 pub use problem::{ConfigError, Problem};
 
-use keys::{KEYS, variable};
 use secrets::Secrets;
 use source::Source;
 
@@ -26,7 +26,6 @@ use crate::authenticate::SessionJwt;
 use crate::capability::{Capability, Vocabulary};
 use crate::grant::SealingKeys;
 use crate::limits::Limits;
-use crate::nearest::nearest;
 use crate::permission::Rules;
 use crate::service::{CookieSettings, Page};
 
@@ -164,28 +163,6 @@ impl Config {
         let config = Self::read(&source, &mut secrets);
         source.finish()?;
         Ok(config.expect("what is missing has been told"))
-    }
-
-    /// Names of variables that begin with `ACCRUE_` but set nothing, with the one that may have been meant.
-    pub fn misspelt<'v>(variables: impl IntoIterator<Item = &'v str>) -> Vec<(&'v str, String)> {
-        let known: Vec<String> =
-            KEYS.iter().map(|key| variable(key)).chain(["ACCRUE_SECRETS".to_owned()]).collect();
-        let is_known = |name: &str| known.iter().any(|known| known == name);
-        variables
-            .into_iter()
-            .filter(|name| name.starts_with("ACCRUE_"))
-            .filter(|name| !is_known(name) && *name != "ACCRUE_SECRETS_FILE")
-            .filter_map(|name| {
-                if let Some(without) = name.strip_suffix("_FILE").filter(|without| is_known(without)) {
-                    return Some((name, without.to_owned()));
-                }
-                // names are alike in their beginnings, so only the rest tells
-                let rest = |name: &str| name["ACCRUE_".len()..].to_lowercase();
-                let rests: Vec<String> = known.iter().map(|name| rest(name)).collect();
-                let near = nearest(&rest(name), rests.iter().map(String::as_str))?;
-                Some((name, format!("ACCRUE_{}", near.to_uppercase())))
-            })
-            .collect()
     }
 
     fn token_ttl(&self) -> Ttl {

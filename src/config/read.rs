@@ -154,7 +154,10 @@ pub(super) fn sealing_keys(
     for text in &texts {
         match SealingSecret::parse(text) {
             Ok(secret) => sealing.push(secret),
-            Err(error) => refuse(format!("grant.secrets: {error}")),
+            Err(error) => {
+                refuse(format!("grant.secrets: {error}"));
+                continue;
+            }
         }
         if let Some((_, secret)) = text.split_once(':')
             && let Err(error) = secrets.add("grant.secrets", secret, 0)
@@ -215,8 +218,11 @@ fn cookies(source: &Source<'_>, listen: SocketAddr) -> CookieSettings {
         // a token of RFC 6265, without the dot that ends the name
         let well_formed = (1..=64).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        if !well_formed {
-            source.refuse("cookie.name", "cookie.name must be 1 to 64 letters, digits, \"_\" and \"-\"");
+        if !well_formed || name.starts_with("__") {
+            source.refuse(
+                "cookie.name",
+                "cookie.name must be 1 to 64 letters, digits, \"_\" and \"-\", without a prefix such as __Host-, which cookie.secure adds",
+            );
         }
         cookies.name = name;
     }

@@ -9,23 +9,31 @@ impl Config {
     /// What is worth a second look, though it is not refused.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        let ttl = humantime::format_duration(self.ttl);
+        let ttl = short(self.ttl);
         if self.given.is_empty() {
             warnings.push(
                 "nothing is given: a first connect that wishes for nothing will be refused (40160); list under [given] what every client gets".to_owned(),
             );
         }
+        for (path, rules) in [("given", Some(&self.given)), ("permission.rules", self.rules.as_ref())] {
+            for resource in rules.map(|rules| rules.beyond(&self.key_capability)).unwrap_or_default() {
+                warnings.push(format!(
+                    "{path}: {resource:?} is never granted: ably.capability is {}, and has nothing of that kind",
+                    self.key_capability
+                ));
+            }
+        }
         if self.strategy == StrategyName::Cookie {
             if self.recheck_after <= self.ttl {
                 warnings.push(format!(
                     "grant.recheck_after ({}) is not above token.ttl ({ttl}): every renewal asks the check again",
-                    humantime::format_duration(self.recheck_after)
+                    short(self.recheck_after)
                 ));
             }
             warnings.push(format!(
                 "a permission that is withdrawn is gone from every token after {} at most (recheck_after + ttl); while the check is down, after {} (twice recheck_after + 5 minutes)",
-                humantime::format_duration(self.recheck_after + self.ttl),
-                humantime::format_duration(self.recheck_after * 2 + Duration::from_secs(300)),
+                short(self.recheck_after + self.ttl),
+                short(self.recheck_after * 2 + Duration::from_secs(300)),
             ));
         } else {
             warnings.push(format!(
@@ -40,7 +48,7 @@ impl Config {
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |name: &str, value: String| writeln!(f, "{name:<16}{value}");
-        let duration = |duration: Duration| humantime::format_duration(duration).to_string();
+        let duration = short;
         let list = |items: &[String]| {
             if items.is_empty() { "none".to_owned() } else { items.join("\n                ") }
         };
@@ -140,4 +148,18 @@ impl fmt::Display for AuthenticateBy {
             Self::Jwt(jwt) => write!(f, "jwt: {jwt}"),
         }
     }
+}
+
+/// In the units that configurations are written in: "90d", "8h 30m". humantime's own text has months.
+fn short(duration: Duration) -> String {
+    let mut left = duration.as_millis();
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+    let mut parts = Vec::new();
+    for (unit, size) in units {
+        if left >= size {
+            parts.push(format!("{}{unit}", left / size));
+            left %= size;
+        }
+    }
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
 }

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde_json::Value;
 
 use super::PermissionCheck;
@@ -74,6 +76,17 @@ impl Rules {
     /// Whether there are no rules.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// The resources, as they were written, of rules about a kind of resource (metachannels, say) with which a key of
+    /// this capability can do nothing that they permit. They are without effect.
+    pub fn beyond(&self, ceiling: &Capability) -> Vec<String> {
+        let entry = |rule: &Rule| {
+            let resource = Resource::parse(format!("{}*", rule.template.qualifier)).ok()?;
+            Some(Capability::from_iter([(resource, rule.operations.clone())]))
+        };
+        let is_beyond = |rule: &&Rule| entry(rule).is_some_and(|entry| entry.intersect(ceiling).is_empty());
+        self.rules.iter().filter(is_beyond).map(|rule| rule.template.to_string()).collect()
     }
 
     /// The whole table as it stands for one client.
@@ -153,6 +166,21 @@ impl Template {
 
 fn is_one_plain_segment(value: &str) -> bool {
     !value.is_empty() && !value.contains(['*', ':']) && !value.starts_with('[')
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.qualifier)?;
+        for (at, segment) in self.segments.iter().enumerate() {
+            let colon = if at == 0 { "" } else { ":" };
+            match segment {
+                Segment::Literal(text) => write!(f, "{colon}{text}")?,
+                Segment::ClientId => write!(f, "{colon}{{clientId}}")?,
+                Segment::Claim(name) => write!(f, "{colon}{{claims.{name}}}")?,
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Segment {
@@ -257,6 +285,16 @@ mod tests {
         assert!(matches!(add("a", &[]), Err(RuleError::Operations(_))));
         assert!(matches!(add("a", &["teleport"]), Err(RuleError::Operations(_))));
         assert!(matches!(add("a", &["*", "publish"]), Err(RuleError::Operations(_))));
+    }
+
+    #[test]
+    fn beyond_a_key() {
+        let rules =
+            rules(&[("[meta]{clientId}:x", &["*"]), ("a:{claims.b}:*", &["stats"]), ("c", &["publish"])]);
+        let beyond = |key: &str| rules.beyond(&Capability::parse(key, &Vocabulary::default()).unwrap());
+        assert_eq!(beyond(r#"{"*":["*"]}"#), ["[meta]{clientId}:x"]);
+        assert_eq!(beyond(r#"{"[*]*":["publish"]}"#), ["a:{claims.b}:*"]);
+        assert_eq!(beyond(r#"{"a:1:c":["stats"]}"#), ["[meta]{clientId}:x", "c"]);
     }
 
     #[test]

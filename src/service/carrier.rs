@@ -198,27 +198,28 @@ fn write_cookies(
     headers: &mut HeaderMap,
 ) -> Carried {
     let mut carried = Carried::default();
-    let set: Vec<(String, &String)> = put.iter().map(|grant| (settings.name_for(grant), grant)).collect();
-    let mut gone: Vec<&str> = Vec::new();
+    let mut named: Vec<String> = Vec::new();
+    // first, because some clients forget deletions that stand before it
+    for grant in put {
+        let name = settings.name_for(grant);
+        carried.set += 1;
+        carried.grants += 1;
+        carried.bytes += name.len() + grant.len();
+        headers.append(SET_COOKIE, settings.set(name.clone(), grant.clone(), keep_for));
+        named.push(name);
+    }
     for candidate in candidates {
-        let replaced = set.iter().any(|(name, _)| *name == candidate.name);
-        if replaced || gone.contains(&candidate.name.as_str()) {
+        if named.contains(&candidate.name) {
             continue;
         }
         if dropped(&candidate.value) && candidate.name.is_ascii() {
             headers.append(SET_COOKIE, settings.set(candidate.name.clone(), String::new(), 0));
-            gone.push(&candidate.name);
+            named.push(candidate.name.clone());
             carried.deleted += 1;
         } else {
             carried.grants += 1;
             carried.bytes += candidate.bytes();
         }
-    }
-    for (name, grant) in set {
-        carried.set += 1;
-        carried.grants += 1;
-        carried.bytes += name.len() + grant.len();
-        headers.append(SET_COOKIE, settings.set(name, grant.clone(), keep_for));
     }
     carried
 }

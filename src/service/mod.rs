@@ -274,8 +274,7 @@ impl<'a> Exchange<'a> {
                     RefusalReason::Barred => (Problem::Barred, Some(refusal.change)),
                     RefusalReason::Unavailable => (Problem::Unavailable, None),
                 };
-                self.outcome.kind = kind_of(&problem);
-                (problem.into_response(), change, refusal.refused, refusal.report)
+                (self.refuse(problem), change, refusal.refused, refusal.report)
             }
         };
         if !refused.is_empty() {
@@ -352,11 +351,14 @@ impl<'a> Exchange<'a> {
         answer
     }
 
+    fn refuse(&mut self, problem: Problem) -> Response<Body> {
+        self.outcome.kind = kind_of(&problem);
+        self.outcome.code = Some(problem.code());
+        problem.into_response()
+    }
+
     fn finish(mut self, answer: Answer) -> Response<Body> {
-        let mut response = answer.unwrap_or_else(|problem| {
-            self.outcome.kind = kind_of(&problem);
-            problem.into_response()
-        });
+        let mut response = answer.unwrap_or_else(|problem| self.refuse(problem));
         response::finish(&mut response, &self.outcome.request_id);
         if let Some(origin) = self.cors {
             let headers = response.headers_mut();

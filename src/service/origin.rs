@@ -134,7 +134,9 @@ pub(crate) fn without_port(authority: &str) -> &str {
 
 fn has_port(authority: &str) -> bool {
     // the colons inside an IPv6 address are none
-    authority.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'))
+    authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn default_port(scheme: &str) -> Option<&'static str> {

@@ -17,6 +17,8 @@ pub struct Outcome {
     pub method: http::Method,
     /// Which of the routes it took; empty if there is none.
     pub route: &'static str,
+    /// Ably's code, if the answer is an error.
+    pub code: Option<u32>,
     /// Who asked, once authenticated.
     pub client: Option<ClientId>,
     /// Why it went wrong, for whoever operates the service.

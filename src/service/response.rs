@@ -43,6 +43,10 @@ pub(crate) enum Wishes {
 }
 
 impl Problem {
+    pub(crate) fn code(&self) -> u32 {
+        self.status_and_code().1
+    }
+
     fn status_and_code(&self) -> (StatusCode, u32) {
         let plain = |status: StatusCode| (status, u32::from(status.as_u16()) * 100);
         match self {

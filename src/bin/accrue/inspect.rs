@@ -49,6 +49,13 @@ fn explain(text: &str, client_id: Option<&ClientId>, keyring: &Keyring, now: u64
         )?;
         return Ok(token_request(&request, client_id, keyring, now));
     }
+    if let Some((first, more)) = text.split_once(", ") {
+        let (first, more) =
+            (explain(first, client_id, keyring, now)?, explain(more, client_id, keyring, now));
+        let (Ok(verdict) | Err(verdict)) = &first;
+        println!("verifies      {verdict}\n");
+        return Ok(first.and(more?));
+    }
     let value = cookie_value(text);
     if let Some(sealed) = SealedText::parse(value) {
         return Ok(grant(value, &sealed, client_id, keyring, now));
@@ -76,6 +83,7 @@ fn grant(
     let age = now.saturating_sub(since);
     let recheck_after = keyring.recheck_after.as_secs();
     let state = match age {
+        _ if since > now + 60 => "in the future: counts for nothing",
         _ if age > recheck_after * 2 => "too old: counts for nothing until it is checked again",
         _ if age > recheck_after => "stale: is checked again, and counts while the check does not answer",
         _ => "fresh, unless it is revoked",

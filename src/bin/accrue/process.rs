@@ -20,11 +20,6 @@ impl Environment for Process {
     }
 }
 
-/// The names of all variables that are set.
-pub(crate) fn variables() -> Vec<String> {
-    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect()
-}
-
 pub(crate) fn random_bytes() -> [u8; 32] {
     let mut bytes = [0; 32];
     rand::fill(&mut bytes);
@@ -41,15 +36,19 @@ pub(crate) fn config_text(path: Option<&Path>) -> Result<(String, String), Strin
     Ok((name, text))
 }
 
-/// The configuration that the flags, the environment and the file make.
-pub(crate) fn config(configured: &Configured) -> Result<Config, String> {
+/// The configuration that the flags, the environment and the file make, and what is worth a second look.
+pub(crate) fn config(configured: &Configured) -> Result<(Config, Vec<String>), String> {
     let (name, text) = config_text(configured.config.as_deref())?;
-    let listen = configured.listen.iter().map(|listen| Flag {
-        key: "listen",
-        name: "--listen",
-        value: listen.clone(),
-    });
-    Config::parse(&name, &text, &Process, &listen.collect::<Vec<_>>()).map_err(|error| explain(&error))
+    let listen = configured.listen.iter();
+    let flags: Vec<Flag> =
+        listen.map(|listen| Flag { key: "listen", name: "--listen", value: listen.clone() }).collect();
+    let config = Config::parse(&name, &text, &Process, &flags).map_err(|error| explain(&error))?;
+    let variables: Vec<String> =
+        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    let notes =
+        Config::check_variables(variables.iter().map(String::as_str)).map_err(|error| explain(&error))?;
+    let notes = config.warnings().into_iter().chain(notes).collect();
+    Ok((config, notes))
 }
 
 pub(crate) fn explain(error: &ConfigError) -> String {

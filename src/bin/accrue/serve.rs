@@ -4,13 +4,13 @@ use tracing::warn;
 
 use crate::Configured;
 use crate::run::run;
-use crate::{check, process, telemetry};
+use crate::{process, telemetry};
 
 pub(crate) fn serve(configured: &Configured) -> Result<ExitCode, String> {
-    let config = process::config(configured)?;
+    let (config, notes) = process::config(configured)?;
     telemetry::start(&config.log, config.log_format)?;
-    for warning in check::warnings(&config) {
-        warn!("{warning}");
+    for note in notes {
+        warn!("{note}");
     }
     run(config, |_, _| {}, |_| {})
 }

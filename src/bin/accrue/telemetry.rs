@@ -8,10 +8,18 @@ use tracing_subscriber::EnvFilter;
 
 /// The filter, if it is one.
 pub(crate) fn filter(text: &str) -> Result<EnvFilter, String> {
-    EnvFilter::try_new(text).map_err(|error| {
-        format!("log: {text:?} is no filter ({error}); write \"info\", or \"warn,audit=info\"")
-    })
+    let refuse =
+        |why: String| format!("log: {why}; write a level ({}), or \"warn,audit=info\"", LEVELS.join(", "));
+    // a bare word that is no level would be the name of a target, and silence all others
+    let is_bare_word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphabetic());
+    let is_level = |part: &str| LEVELS.iter().any(|level| part.eq_ignore_ascii_case(level));
+    if let Some(word) = text.split(',').map(str::trim).filter(is_bare_word).find(|word| !is_level(word)) {
+        return Err(refuse(format!("{word:?} is no level")));
+    }
+    EnvFilter::try_new(text).map_err(|error| refuse(format!("{text:?} is no filter ({error})")))
 }
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Starts logging to standard error.
 pub(crate) fn start(text: &str, format: LogFormat) -> Result<(), String> {
@@ -43,6 +51,7 @@ pub(crate) fn record(outcome: &Outcome, status: StatusCode, took: Duration) {
     let route = outcome.route;
     let status = status.as_u16();
     let kind = outcome.kind.as_str();
+    let code = outcome.code;
     let cause = outcome.cause.as_deref();
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let verified = report.grants.iter().filter(|read| read.is_ok()).count();
@@ -51,7 +60,7 @@ pub(crate) fn record(outcome: &Outcome, status: StatusCode, took: Duration) {
     let rejected = (!rejected.is_empty()).then(|| rejected.join(", "));
     macro_rules! request_line {
         ($level:ident) => {
-            $level!(target: "accrue::request", request, method, route, status, outcome = kind, client, cause, verified, rejected, micros, "request")
+            $level!(target: "accrue::request", request, method, route, status, outcome = kind, code, client, cause, verified, rejected, micros, "request")
         };
     }
     match outcome.kind {
