@@ -206,6 +206,11 @@ fn serve_and_check_refuse_what_is_insecure_and_say_what_to_write() {
             all_keys,
             &["log", "\"info\""],
         ),
+        (
+            "log = \"inof\"\n[authenticate.claimed]\n[permission.rules]\na = [\"*\"]",
+            all_keys,
+            &["\"inof\" is no level", "warn,audit=info"],
+        ),
         ("listen = ", all_keys, &[".toml:1:10: "]),
     ] {
         let config = file(text);

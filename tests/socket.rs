@@ -190,6 +190,15 @@ async fn one_connection_serves_one_request_after_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_said_all_is_still_answered() {
+    let server = Server::start(roomy()).await;
+    let mut connection = server.connect().await;
+    connection.send(wish("").as_bytes()).await;
+    connection.stream.shutdown().await.unwrap();
+    assert_eq!(connection.answer().await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_does_not_arrive_in_time_closes_the_connection() {
     let server = Server::start(limits(|limits| limits.header_timeout = Duration::from_millis(100))).await;
     // nothing at all; half a head; a whole request and then nothing
@@ -325,6 +334,8 @@ async fn requests_beyond_those_in_flight_are_told_to_come_back() {
         in_flight.push(connection);
     }
 
+    // busy is not dead
+    server.assert_alive().await;
     let mut beyond = server.connect().await;
     beyond.send(wish("Origin: https://app.example.com\r\n").as_bytes()).await;
     let refused = beyond.answer().await;

@@ -120,7 +120,9 @@ fn two_answers_at_once_leave_two_cookies_and_the_next_folds_them() {
     let answer = server.send(get("/auth").by("alice").carrying(&jar));
     assert_eq!(answer.token()["capability"], BOTH);
     assert_eq!(check.asked(), nothing());
-    assert_eq!(set_cookies(&answer).len(), 3);
+    let [set, gone @ ..] = &set_cookies(&answer)[..] else { panic!("{answer:?}") };
+    assert!(!set.value.is_empty(), "curl 7.88 forgets deletions that stand before it: {set:?}");
+    assert!(gone.len() == 2 && gone.iter().all(|cookie| cookie.value.is_empty()), "{gone:?}");
     jar.keep(&answer);
     let folded = unsealed("alice", jar.only()).grant;
     assert_eq!(folded.capability.to_string(), BOTH);

@@ -297,6 +297,8 @@ fn who_is_believed_blindly_must_be_local() {
         at("accrue.example.com"),
         at("localhost.example.com"),
         at("127.0.0.2"),
+        at("localhost:evil"),
+        at("localhost:"),
         at("127.0.0.1.nip.io:8080"),
         at("[::2]:8080"),
         at("localhost").header("host", "accrue.example.com"),

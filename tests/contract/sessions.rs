@@ -152,6 +152,18 @@ fn forgeries_are_refused() {
     is(&secret, bearer(&genuine), Some("alice"));
 }
 
+/// RFC 7515, section 4.1.11.
+#[test]
+fn what_a_session_calls_critical_and_nobody_here_understands_makes_it_invalid() {
+    let header = json!({"alg": "HS256", "crit": ["b64"], "b64": false});
+    let message = unsigned(&header, &session(), "");
+    let message = message.trim_end_matches('.');
+    let signature =
+        jsonwebtoken::crypto::sign(message.as_bytes(), &signer(Algorithm::HS256), Algorithm::HS256).unwrap();
+    let token = format!("{message}.{signature}");
+    is(&by_secret(""), bearer(&token), None);
+}
+
 #[test]
 fn a_session_has_an_end_and_may_have_a_beginning() {
     let server = by_secret("");

@@ -434,6 +434,7 @@ impl Jar {
     }
 }
 
+#[derive(Debug)]
 pub(crate) struct SetCookie {
     pub(crate) name: String,
     pub(crate) value: String,
