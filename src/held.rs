@@ -108,36 +108,23 @@ impl Held {
         let oldest = self.fresh.iter().map(|kept| kept.grant.since).fold(since, u64::min);
         let grant = |capability| Grant { capability, since: oldest };
 
-        let added = permitted.take_added();
-        let base = permitted.to_remember();
-        if !base.is_empty() && !room(&grant(base.clone())) {
-            // two tabs, both nearly full: nothing is folded, but what the check has said is heeded
-            let again = each_to(answered, |kept| Grant {
-                capability: kept.grant.capability.permitted_by(&base),
-                since,
-            });
-            let resealed = each_to(self.fresh.iter().filter(|kept| !kept.current), |kept| kept.grant.clone());
-            return Folded { permitted, change: again.and(resealed), full: added };
+        let base = permitted.held();
+        if !base.is_empty() && !room(&grant(base)) {
+            // Two tabs, both nearly full: nothing is folded. But what the check has said is heeded, and what an old
+            // secret sealed is sealed anew. What a fresh grant covers was not asked about, so it renews nothing.
+            let again = each_to(
+                answered,
+                |kept| Grant { capability: kept.grant.capability.permitted_by(permitted.rechecked()), since },
+                room,
+            );
+            let outdated = self.fresh.iter().filter(|kept| !kept.current);
+            let change = again.and(each_to(outdated, |kept| kept.grant.clone(), room));
+            let full = permitted.keep_added(|_| false);
+            return Folded { permitted, change, full };
         }
 
-        let all_fit = |permitted: &Permitted| terms.fit(permitted) && room(&grant(permitted.to_remember()));
-        let mut full = Capability::default();
-        let mut whole = permitted.clone();
-        whole.add(&added);
-        if added.is_empty() || all_fit(&whole) {
-            permitted = whole;
-        } else {
-            for (resource, operations) in added.iter() {
-                let one = Capability::from_iter([(resource.clone(), operations.clone())]);
-                let mut with = permitted.clone();
-                with.add(&one);
-                if all_fit(&with) {
-                    permitted = with;
-                } else {
-                    full = full.union(&one);
-                }
-            }
-        }
+        let full =
+            permitted.keep_added(|permitted| room(&grant(permitted.to_remember())) && terms.fit(permitted));
 
         let anything_added = !permitted.added().is_empty();
         let must_write = anything_added
@@ -152,9 +139,10 @@ impl Held {
         Folded { permitted, change, full }
     }
 
-    /// Gives up what `unwanted` covers. What is left of the fresh grants is folded into one if there is room.
-    /// Else, and where a grant has aged, each that is touched gives way to its own rest: nobody has checked
-    /// the aged ones, and folded with them a fresh one would age.
+    /// Gives up what `unwanted` covers.
+    ///
+    /// What is left of the fresh grants becomes one, if there is room; else each that is touched gives way to its own
+    /// rest. So does each aged one that is touched: nobody has checked it, and folded with it a fresh one would age.
     pub(crate) fn give_up(&self, unwanted: &Capability, room: &Room<'_>) -> Change {
         let touched = |kept: &&Kept| kept.grant.capability.minus(unwanted) != kept.grant.capability;
         let aged = || self.stale.iter().chain(&self.lapsed);
@@ -163,7 +151,8 @@ impl Held {
             capability: kept.grant.capability.minus(unwanted),
             since: kept.grant.since,
         };
-        let cut = each_to(aged().filter(touched), rest);
+        // what is left was there before, so there is room for it
+        let cut = each_to(aged().filter(touched), rest, &|_| true);
         if self.fresh.len() < 2 && !self.fresh.iter().any(|kept| touched(&kept)) {
             return cut;
         }
@@ -174,7 +163,7 @@ impl Held {
         cut.and(if whole.capability.is_empty() || room(&whole) {
             replace(&self.fresh, whole)
         } else {
-            each_to(self.fresh.iter().filter(touched), rest)
+            each_to(self.fresh.iter().filter(touched), rest, &|_| true)
         })
     }
 }
@@ -187,9 +176,20 @@ impl Change {
     }
 }
 
-/// Each of these gives way to a grant of its own.
-fn each_to<'a>(kept: impl IntoIterator<Item = &'a Kept>, grant: impl Fn(&Kept) -> Grant) -> Change {
-    kept.into_iter().fold(Change::default(), |change, kept| change.and(replace([kept], grant(kept))))
+/// Each of these gives way to a grant of its own, if there is room for that.
+fn each_to<'a>(
+    kept: impl IntoIterator<Item = &'a Kept>,
+    grant: impl Fn(&Kept) -> Grant,
+    room: &Room<'_>,
+) -> Change {
+    let mut change = Change::default();
+    for kept in kept {
+        let grant = grant(kept);
+        if grant.capability.is_empty() || room(&grant) {
+            change = change.and(replace([kept], grant));
+        }
+    }
+    change
 }
 
 fn replace<'a>(kept: impl IntoIterator<Item = &'a Kept>, grant: Grant) -> Change {

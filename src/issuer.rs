@@ -9,7 +9,7 @@ use crate::grant::{Grant, SealingKeys, Unreadable};
 use crate::held::{Change, Held, Kept};
 use crate::moment::Moment;
 use crate::permission::{AnyCheck, PermissionCheck, Rules};
-use crate::proposal::{Decision, Permitted, Proposal, Refused, Terms};
+use crate::proposal::{Decision, Permitted, Proposal, Refused, Signable, Terms};
 
 /// Who remembers what a client was permitted.
 #[derive(Debug, Clone)]
@@ -81,6 +81,8 @@ impl fmt::Debug for Ask {
 pub struct Issued {
     /// The signed token.
     pub token: Token,
+    /// What it permits.
+    pub permitted: Signable,
     /// What changes in what the client keeps.
     pub change: SealedChange,
     /// Wishes that were not met.
@@ -243,11 +245,11 @@ impl Issuer {
         Self { format, ..self }
     }
 
-    /// How long tokens live at most; clients may ask for less. An hour by default; Ably allows 24 hours, and
-    /// one for keys with revocable tokens.
+    /// How long tokens live at most; clients may ask for less. An hour by default. Ably allows 24 hours, which more
+    /// counts as, and one hour for keys with revocable tokens.
     #[must_use]
     pub fn with_ttl(self, ttl: Ttl) -> Self {
-        Self { ttl, ..self }
+        Self { ttl: ttl.min(LONGEST_TTL), ..self }
     }
 
     /// The largest fraction, 0 to 1, by which a ttl that no client asked for is shortened at random, so that
@@ -286,7 +288,7 @@ impl Issuer {
     /// nothing to fall back on.
     pub async fn issue(&self, ask: Ask, moment: &Moment) -> Result<Issued, Refusal> {
         let client = Arc::new(ask.client);
-        let given = self.given.filled_in(&client);
+        let given = self.given.filled_in(&client).intersect(&self.ceiling);
         let terms = Terms { given: &given, ceiling: &self.ceiling };
         let mut report = Report::default();
 
@@ -333,7 +335,7 @@ impl Issuer {
             Some(signable) => {
                 let ttl = self.ttl(ask.ttl, &folded.permitted, moment);
                 let token = Token::sign(self.format, &self.key, &signable, &client.id, ttl, moment);
-                Ok(Issued { token, change, refused, report })
+                Ok(Issued { token, permitted: signable, change, refused, report })
             }
             None if unanswered => Err(Refusal {
                 reason: RefusalReason::Unavailable,
@@ -443,6 +445,7 @@ fn since(now: u64, not_before: Option<u64>) -> u64 {
 const MAX_CANDIDATES: usize = 16;
 /// Seconds.
 const ROUND_DOWN_TO: u64 = 300;
+const LONGEST_TTL: Ttl = Ttl::from_millis(24 * 3600 * 1000);
 const WHILE_UNANSWERED: Ttl = Ttl::from_millis(5 * 60 * 1000);
 
 #[cfg(test)]

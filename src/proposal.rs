@@ -34,7 +34,8 @@ impl Proposal {
     /// For the strategies in which wishes count. Asked is what is wished for but neither held nor given, and
     /// what is held but has aged.
     pub(crate) fn new(held: &Held, wishes: Capability, terms: &Terms<'_>) -> Self {
-        let carried = held.fresh();
+        // beyond the key nothing counts, so nothing beyond it may pass for covered either
+        let carried = held.fresh().intersect(terms.ceiling);
         let aged = held.aged();
         let covered = carried.clone().union(terms.given);
         let pending = wishes.minus(&covered).union(&aged.minus(&carried));
@@ -70,12 +71,12 @@ impl Proposal {
     /// What is permitted, the answer being never wider than the question. `None` if the client is barred.
     pub(crate) fn settle(&self, decision: Option<Decision>, terms: &Terms<'_>) -> Option<Permitted> {
         let within = |capability: &Capability| capability.intersect(terms.ceiling);
-        let confirmed = within(&self.carried);
+        let carried = self.carried.clone();
         match decision {
-            None => Some(Permitted { confirmed, ..Permitted::default() }),
+            None => Some(Permitted { carried, ..Permitted::default() }),
             Some(Decision::Barred) => None,
             Some(Decision::Unavailable(_)) => Some(Permitted {
-                confirmed,
+                carried,
                 tolerated: within(&self.stale),
                 unanswered: true,
                 ..Permitted::default()
@@ -86,10 +87,10 @@ impl Proposal {
                     Some(Asked::Everything) => granted,
                     None => Capability::default(),
                 });
-                // entry by entry as it was held: what a pattern covers, or was narrowed to, needs room of its own
-                let confirmed = confirmed.union(&self.aged.permitted_by(&granted));
-                let added = granted.minus(&confirmed).minus(terms.given);
-                Some(Permitted { confirmed, added, ..Permitted::default() })
+                // `chat:*` that was held, and answered with `chat:1`, is not permitted again: `chat:1` is new
+                let rechecked = self.aged.permitted_by(&granted);
+                let added = granted.minus(&carried).minus(&rechecked).minus(terms.given);
+                Some(Permitted { carried, rechecked, added, ..Permitted::default() })
             }
         }
     }
@@ -107,13 +108,15 @@ impl Terms<'_> {
     }
 }
 
-/// What a client was permitted. Made in one place, from what it held and what the check answered, and
-/// with two readings only: [to remember](Self::to_remember) and [to sign](Self::to_sign).
-#[derive(Debug, Clone, Default)]
+/// What a client was permitted. Made in one place, [`Proposal::settle`], from what it held and what the check
+/// answered; it can only be narrowed. Read [to remember](Self::to_remember) and [to sign](Self::to_sign).
+#[derive(Debug, Default)]
 pub(crate) struct Permitted {
-    /// Held before, and still permitted.
-    confirmed: Capability,
-    /// Permitted by this answer.
+    /// Held, and not asked about.
+    carried: Capability,
+    /// Held, asked about again, and permitted again.
+    rechecked: Capability,
+    /// Permitted by this answer, and not held.
     added: Capability,
     /// Stale, but the check did not answer: counts for now and stays where it is kept, as it is.
     tolerated: Capability,
@@ -123,7 +126,12 @@ pub(crate) struct Permitted {
 impl Permitted {
     /// What goes into the grant: never what is given to everyone.
     pub(crate) fn to_remember(&self) -> Capability {
-        self.confirmed.clone().union(&self.added)
+        self.held().union(&self.added)
+    }
+
+    /// That, without what this answer adds.
+    pub(crate) fn held(&self) -> Capability {
+        self.carried.clone().union(&self.rechecked)
     }
 
     /// What goes into the token: that, plus what is given, cut down to what the key may do. `None` if that is
@@ -156,23 +164,36 @@ impl Permitted {
         self.unanswered
     }
 
-    /// What this answer permitted.
+    /// What was held, asked about again, and permitted again.
+    pub(crate) fn rechecked(&self) -> &Capability {
+        &self.rechecked
+    }
+
+    /// What was permitted by this answer, and not held.
     pub(crate) fn added(&self) -> &Capability {
         &self.added
     }
 
-    pub(crate) fn take_added(&mut self) -> Capability {
-        mem::take(&mut self.added)
-    }
-
-    pub(crate) fn add(&mut self, capability: &Capability) {
-        self.added = mem::take(&mut self.added).union(capability);
+    /// Of what was added, keeps entry by entry what fits, and returns the rest.
+    pub(crate) fn keep_added(&mut self, fits: impl Fn(&Self) -> bool) -> Capability {
+        if self.added.is_empty() || fits(self) {
+            return Capability::default();
+        }
+        let mut rest = Capability::default();
+        for (resource, operations) in mem::take(&mut self.added).iter() {
+            self.added.insert(resource.clone(), operations.clone());
+            if !fits(self) {
+                self.added.remove(resource);
+                rest.insert(resource.clone(), operations.clone());
+            }
+        }
+        rest
     }
 }
 
 /// A capability that may be signed: permitted, within what the key may do, and not empty.
 ///
-/// There is no way to make one but through [`Issuer::issue`](crate::Issuer::issue).
+/// There is no way to make one but [`Issuer::issue`](crate::Issuer::issue), which returns it with the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signable {
     capability: Capability,

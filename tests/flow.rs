@@ -635,6 +635,42 @@ fn two_stale_grants_that_do_not_fit_one_cookie_are_each_renewed_without_what_is_
     scene.ask("").asks_nobody().signs(&format!("{a} {b}")).changes_nothing();
 }
 
+/// Two tabs that share a channel must not renew it for each other: it was last asked about when it was sealed.
+#[test]
+fn what_a_fresh_grant_covers_renews_nothing_in_a_stale_one() {
+    let (a, b) = (twenty("alpha"), twenty("beta"));
+    let mut scene = Scene::cramped("alpha:*=* beta:*=*", 500);
+    scene.keeps(&format!("{a} secret=subscribe"), T0 - RECHECK_AFTER - 1);
+    scene.keeps(&format!("{b} secret=subscribe"), T0 - HOUR);
+    scene.ask("").asks(&a).signs(&format!("{a} {b} secret=subscribe"));
+    scene.holds(&[(&a, T0), (&format!("{b} secret=subscribe"), T0 - HOUR)]);
+    scene.at(T0 + RECHECK_AFTER).ask("").signs(&format!("{a} {b}"));
+}
+
+/// A longer kid may be what does not fit.
+#[test]
+fn a_full_grant_that_would_not_fit_under_a_new_kid_stays_as_it_is() {
+    let long = K2.replace("k2:", "k234567890123456:");
+    let mut scene = Scene::cramped("*=*", 500);
+    let sealed = scene.keeps(&twenty("alpha"), T0 - HOUR);
+    scene.max_bytes = sealed.len();
+    scene.keys = keys(&[&long, K1]);
+    scene.rotate(&[&long, K1]);
+    scene.ask("").asks_nobody().signs(&twenty("alpha")).changes_nothing();
+    scene.max_bytes += "k234567890123456".len() - "k1".len();
+    scene.rotate(&[&long, K1]);
+    assert_eq!(scene.ask("").asks_nobody().change.put.len(), 1);
+}
+
+#[test]
+fn what_is_beyond_the_key_does_not_pass_for_covered() {
+    let given = rules(&[("a:*", &["*"])]);
+    let mut scene =
+        Scene::cookie("*=*").with(|issuer| issuer.with_key_capability(cap("*:b=*")).with_given(given));
+    scene.keeps("c:*=*", T0 - HOUR);
+    scene.ask("a:b=subscribe c:b=subscribe").asks("a:b=subscribe c:b=subscribe").meets_every_wish();
+}
+
 #[test]
 fn two_full_grants_are_each_sealed_again_when_secrets_rotate() {
     let (a, b) = (twenty("alpha"), twenty("beta"));

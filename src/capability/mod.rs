@@ -139,6 +139,11 @@ impl Capability {
         }
     }
 
+    /// Takes one entry away.
+    pub(crate) fn remove(&mut self, resource: &Resource) {
+        self.entries.remove(resource);
+    }
+
     fn each(&self, keep: impl Fn(&Resource, &Operations) -> Operations) -> Self {
         self.iter()
             .map(|(resource, operations)| (resource.clone(), keep(resource, operations)))

@@ -89,7 +89,7 @@ pub(crate) struct Scene {
     pub(crate) client: Client,
     pub(crate) now: u64,
     pub(crate) browser: Browser,
-    max_bytes: usize,
+    pub(crate) max_bytes: usize,
 }
 
 pub(crate) fn keys(secrets: &[&str]) -> SealingKeys {
