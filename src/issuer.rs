@@ -367,10 +367,15 @@ impl Issuer {
         };
         let now = moment.now_secs();
         let mut kept: Vec<Kept> = Vec::new();
-        let repeats = |at: usize, text: &String| presented[..at].contains(text);
-        let once =
-            presented.iter().enumerate().filter(|(at, text)| !repeats(*at, text)).map(|(_, text)| text);
-        for text in once.take(MAX_CANDIDATES) {
+        let mut looked_at: Vec<&String> = Vec::new();
+        for text in presented {
+            if looked_at.len() == MAX_CANDIDATES {
+                break;
+            }
+            if looked_at.contains(&text) {
+                continue;
+            }
+            looked_at.push(text);
             let read = sealing.keys.unseal(&client.id, text, now, &self.vocabulary).map(|unsealed| {
                 kept.push(Kept { grant: unsealed.grant, id: text.clone(), current: unsealed.current });
                 unsealed.kid
@@ -442,7 +447,8 @@ fn since(now: u64, not_before: Option<u64>) -> u64 {
     rounded.max(first_valid).max(1)
 }
 
-const MAX_CANDIDATES: usize = 16;
+/// Grants presented that are looked at.
+pub(crate) const MAX_CANDIDATES: usize = 16;
 /// Seconds.
 const ROUND_DOWN_TO: u64 = 300;
 const LONGEST_TTL: Ttl = Ttl::from_millis(24 * 3600 * 1000);

@@ -135,7 +135,7 @@ pub use permission::{NoPermissions, PermissionCheck, RuleError, Rules};
 pub use proposal::{Asked, Decision, Question, Refused, Signable};
 
 #[cfg(feature = "service")]
-pub use authenticate::{Authenticate, Caller, Claimed, ProxyHeader, Unauthenticated};
+pub use authenticate::{Authenticate, Caller, Claimed, ProxyHeader, ProxySecretError, Unauthenticated};
 #[cfg(feature = "jwt")]
 pub use authenticate::{SessionJwt, SessionJwtError};
 #[cfg(feature = "config")]
@@ -146,6 +146,6 @@ pub use limits::Limits;
 pub use serve::serve;
 #[cfg(feature = "service")]
 pub use service::{
-    AuthService, Body, Carried, CookieSettings, OriginError, Origins, Outcome, OutcomeKind, Page,
-    ServiceSettings,
+    AuthService, Body, Carried, CookieNameError, CookieScope, CookieSettings, OriginError, Origins, Outcome,
+    OutcomeKind, Page, ServiceSettings,
 };

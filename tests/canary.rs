@@ -377,7 +377,7 @@ async fn nothing_leaks_through_debug() {
     let sealing_secret = SealingSecret::parse(&format!("k1:{SEALING_SECRET}")).expect("well-formed");
     let keys = SealingKeys::new(&key, vec![sealing_secret.clone()]).expect("one");
     let session_jwt = SessionJwt::with_secret(JWT_SECRET, &[]).expect("HS256").in_cookie("session");
-    let proxy = ProxyHeader::new(HeaderName::from_static("x-client-id"), PROXY_SECRET);
+    let proxy = ProxyHeader::new(HeaderName::from_static("x-client-id"), PROXY_SECRET).unwrap();
     show! {
         "ApiKey": key,
         "SealingSecret": sealing_secret,

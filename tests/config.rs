@@ -682,7 +682,7 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
     let flags = [flag("127.0.0.1:3")];
     let set = usual().with("ACCRUE_LISTEN", "127.0.0.1:2");
     let listen = |environment: &Made, flags: &[_]| {
-        Config::parse("accrue.toml", &text, environment, flags).unwrap().listen.port()
+        Config::parse("accrue.toml", &text, environment, flags).unwrap().listen().port()
     };
     assert_eq!(listen(&usual(), &[]), 1);
     assert_eq!(listen(&set, &[]), 2);
@@ -700,12 +700,12 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
         line(&config, "token"),
         "JWT up to 7 KiB, TokenRequest beyond, ttl 2h, shortened by up to 10 %"
     );
-    assert_eq!(config.log, "warn");
+    assert_eq!(config.log(), "warn");
 }
 
 #[test]
 fn port_alone_means_every_address() {
-    let listen = |text: &str, environment: Made| accepted(text, &environment).listen.to_string();
+    let listen = |text: &str, environment: Made| accepted(text, &environment).listen().to_string();
     assert_eq!(listen("", usual()), "127.0.0.1:8080");
     assert_eq!(listen("", usual().with("PORT", "3000")), "0.0.0.0:3000");
     assert_eq!(listen("listen = \"127.0.0.1:1\"", usual().with("PORT", "3000")), "127.0.0.1:1");
@@ -1052,8 +1052,7 @@ log             info as text
         line(&config, "authenticate"),
         "header: x-client-id, with the proxy's secret in x-proxy-secret"
     );
-    assert_eq!((config.log.as_str(), config.log_format), ("info", LogFormat::Text));
-    assert!(config.page.is_none());
+    assert_eq!((config.log(), config.log_format()), ("info", LogFormat::Text));
 }
 
 #[test]

@@ -160,13 +160,13 @@ fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
 fn wish(more_headers: &str) -> String {
     let body = "clientId=alice&capability=%7B%22chat%3A1%22%3A%5B%22subscribe%22%5D%7D";
     format!(
-        "POST /auth HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n{more_headers}\r\n{body}",
+        "POST /auth HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n{more_headers}\r\n{body}",
         body.len()
     )
 }
 
 fn post(headers: &str) -> String {
-    format!("POST /auth HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{headers}\r\n")
+    format!("POST /auth HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}\r\n")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,10 +182,10 @@ async fn one_connection_serves_one_request_after_the_other() {
         assert_eq!(server.responses.load(Ordering::SeqCst), n);
     }
     // errors don't end it either, and what is sent ahead is answered in order
-    connection.send(&[b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n", HEALTHZ].concat()).await;
+    connection.send(&[b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n", HEALTHZ].concat()).await;
     connection.answer().await.assert_error(404, 40400);
     assert_eq!(connection.answer().await.status, 200);
-    connection.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    connection.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     assert_eq!(connection.closes().await.len(), 1);
 }
 
@@ -213,7 +213,7 @@ async fn a_head_that_does_not_arrive_in_time_closes_the_connection() {
 
     // dripping does not help: it is the whole head that has a time
     let mut dripping = server.connect().await;
-    dripping.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Drip: ").await;
+    dripping.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Drip: ").await;
     soon(async {
         while dripping.try_send(b"x").await {
             sleep(Duration::from_millis(20)).await;
@@ -395,12 +395,14 @@ async fn a_body_beyond_64_kib_is_413() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_is_too_large_is_431() {
     let server = Server::start(roomy()).await;
-    let header =
-        |bytes: usize| format!("GET /healthz HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(bytes));
-    let target = |bytes: usize| format!("GET /healthz?{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(bytes));
+    let header = |bytes: usize| {
+        format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(bytes))
+    };
+    let target =
+        |bytes: usize| format!("GET /healthz?{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(bytes));
     let headers = |count: usize| {
         let many: String = (1..count).map(|n| format!("X{n}: x\r\n")).collect();
-        format!("GET /healthz HTTP/1.1\r\nHost: a\r\n{many}\r\n")
+        format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{many}\r\n")
     };
     for (request, fits) in [
         (header(16_000), true),
@@ -446,10 +448,10 @@ async fn malformed_http_is_400_and_the_server_lives_on() {
         b"GET /healthz HTTP/1.1\r\nno colon\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\nHo st: a\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\nX: a\0b\r\n\r\n",
-        b"GET /heal thz HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"POST /auth HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
-        b"POST /auth HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
-        b"POST /auth HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: nonsense\r\n\r\n",
+        b"GET /heal thz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST /auth HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+        b"POST /auth HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+        b"POST /auth HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: nonsense\r\n\r\n",
     ] {
         let mut connection = server.connect().await;
         connection.send(bytes).await;
@@ -532,4 +534,4 @@ async fn stopping_an_idle_server_returns() {
     soon(server.served).await.expect("it returns");
 }
 
-const HEALTHZ: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+const HEALTHZ: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";

@@ -19,15 +19,28 @@ impl ProxyHeader {
     pub const SECRET_HEADER: HeaderName = HeaderName::from_static("x-proxy-secret");
 
     /// The header that names the client, and the secret that the proxy proves itself with.
-    pub fn new(name: HeaderName, secret: &str) -> Self {
-        Self { name, secret: Key::new(secret) }
+    ///
+    /// # Errors
+    /// For a secret of fewer than 16 bytes: an unset variable must not let everybody in.
+    pub fn new(name: HeaderName, secret: &str) -> Result<Self, ProxySecretError> {
+        if secret.len() < Self::MIN_SECRET_BYTES {
+            return Err(ProxySecretError);
+        }
+        Ok(Self { name, secret: Key::new(secret) })
     }
+
+    pub(crate) const MIN_SECRET_BYTES: usize = 16;
 
     /// The header that names the client.
     pub fn name(&self) -> &HeaderName {
         &self.name
     }
 }
+
+/// A secret that is too short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the proxy's secret needs 16 bytes at least")]
+pub struct ProxySecretError;
 
 impl Authenticate for ProxyHeader {
     async fn authenticate(&self, caller: Caller) -> Result<Client, Unauthenticated> {

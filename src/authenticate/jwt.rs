@@ -41,11 +41,17 @@ struct VerifyingKey {
 }
 
 impl SessionJwt {
+    pub(crate) const MIN_SECRET_BYTES: usize = 32;
+
     /// With a shared secret. Algorithms: some of HS256 (the default), HS384, HS512.
     ///
     /// # Errors
-    /// For an algorithm that is unknown or takes another kind of key.
+    /// For a secret of fewer than 32 bytes (RFC 7518, section 3.2), and for an algorithm that is unknown or takes
+    /// another kind of key.
     pub fn with_secret(secret: &str, algorithms: &[&str]) -> Result<Self, SessionJwtError> {
+        if secret.len() < Self::MIN_SECRET_BYTES {
+            return Err(SessionJwtError::ShortSecret);
+        }
         let key = DecodingKey::from_secret(secret.as_bytes());
         Ok(Self::new(vec![VerifyingKey::new(key, algorithms)?]))
     }
@@ -74,8 +80,8 @@ impl SessionJwt {
     /// # Errors
     /// For a text that is no set, for one with a shared secret in it, and if no key is left.
     pub fn with_jwks(json: &str, algorithms: &[&str]) -> Result<Self, SessionJwtError> {
-        let set: JwkSet =
-            serde_json::from_str(json).map_err(|error| SessionJwtError::Jwks(error.to_string()))?;
+        let set: JwkSet = serde_json::from_str(json)
+            .map_err(|error| SessionJwtError::Jwks { line: error.line(), column: error.column() })?;
         let wanted = parse_algorithms(algorithms)?;
         let mut keys = Vec::new();
         for jwk in set.keys.iter().filter(|jwk| is_for_signatures(jwk)) {
@@ -373,12 +379,20 @@ pub enum SessionJwtError {
         /// Those that fit.
         fitting: String,
     },
+    /// Fewer than 32 bytes.
+    #[error("a shared secret needs 32 bytes at least")]
+    ShortSecret,
     /// Neither RSA, EC nor Ed25519.
     #[error("not a public key in PEM (-----BEGIN PUBLIC KEY-----) of RSA, P-256, P-384 or Ed25519")]
     PublicKey,
     /// Not a JSON Web Key Set.
-    #[error("not a JSON Web Key Set: {0}")]
-    Jwks(String),
+    #[error("not a JSON Web Key Set, at line {line} column {column}")]
+    Jwks {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+    },
     /// A key set is meant to be public.
     #[error("the JSON Web Key Set holds a shared secret (kty \"oct\"); use `secret` for that")]
     SecretInJwks,

@@ -12,7 +12,7 @@ pub use claimed::Claimed;
 #[cfg(feature = "jwt")]
 pub(crate) use credentials::bearer;
 pub(crate) use credentials::cookies;
-pub use header::ProxyHeader;
+pub use header::{ProxyHeader, ProxySecretError};
 #[cfg(feature = "jwt")]
 pub use jwt::{SessionJwt, SessionJwtError};
 
@@ -74,6 +74,11 @@ pub trait Authenticate: MaybeSend + MaybeSync + 'static {
     fn advice(&self) -> &'static str {
         "sign in to the application and try again"
     }
+
+    /// Whether it believes what anybody says. Then the service answers to localhost only, and never behind a proxy.
+    fn believes_anybody(&self) -> bool {
+        false
+    }
 }
 
 impl<F, A> Authenticate for F
@@ -112,6 +117,7 @@ pub(crate) fn refused(cause: impl Into<String>) -> Unauthenticated {
 pub(crate) trait AnyAuthenticate: MaybeSend + MaybeSync {
     fn authenticate(&self, caller: Caller) -> BoxFuture<'_, Result<Client, Unauthenticated>>;
     fn advice(&self) -> &'static str;
+    fn believes_anybody(&self) -> bool;
 }
 
 impl<T: Authenticate> AnyAuthenticate for T {
@@ -121,5 +127,9 @@ impl<T: Authenticate> AnyAuthenticate for T {
 
     fn advice(&self) -> &'static str {
         Authenticate::advice(self)
+    }
+
+    fn believes_anybody(&self) -> bool {
+        Authenticate::believes_anybody(self)
     }
 }

@@ -11,11 +11,10 @@ impl Config {
     ///
     /// `moments` is asked once for each request; see [`AuthService::new`].
     pub fn assemble(mut self, moments: impl Fn() -> Moment + MaybeSend + MaybeSync + 'static) -> AuthService {
-        let mut settings = ServiceSettings {
+        let settings = ServiceSettings {
             origins: Origins::new(&self.origins).expect("parse has checked them"),
             cookies: self.cookies.clone(),
             page: self.page.take(),
-            ..ServiceSettings::default()
         };
 
         let issuer = match self.rules.take() {
@@ -23,10 +22,7 @@ impl Config {
             None => self.issuer(NoPermissions),
         };
         match self.authenticate {
-            AuthenticateBy::Claimed => {
-                settings.local_only = true;
-                AuthService::new(issuer, Claimed, settings, moments)
-            }
+            AuthenticateBy::Claimed => AuthService::new(issuer, Claimed, settings, moments),
             AuthenticateBy::Header(header) => AuthService::new(issuer, header, settings, moments),
             #[cfg(feature = "jwt")]
             AuthenticateBy::Jwt(jwt) => AuthService::new(issuer, jwt, settings, moments),

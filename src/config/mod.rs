@@ -75,9 +75,7 @@ pub struct Flag {
 ///     strategy = "client"
 ///     [ably]
 ///     key = "app.key:an-ably-secret"
-///     [authenticate.header]
-///     name = "x-client-id"
-///     proxy_secret = "something long that only the proxy has"
+///     [authenticate.claimed]
 ///     [permission.rules]
 ///     "chat:*" = ["subscribe"]
 /// "#;
@@ -90,16 +88,11 @@ pub struct Flag {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// Filter for logs, in tracing's syntax.
-    pub log: String,
-    /// How logs are written.
-    pub log_format: LogFormat,
-    /// What bounds the work that clients can make.
-    pub limits: Limits,
-    /// A page to be shown at `/`. Not configurable: a demonstration sets it.
-    pub page: Option<Page>,
+    listen: SocketAddr,
+    log: String,
+    log_format: LogFormat,
+    limits: Limits,
+    page: Option<Page>,
     strategy: StrategyName,
     origins: Vec<String>,
     key: ApiKey,
@@ -163,6 +156,33 @@ impl Config {
         let config = Self::read(&source, &mut secrets);
         source.finish()?;
         Ok(config.expect("what is missing has been told"))
+    }
+
+    /// Where to listen.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// The filter for logs, in tracing's syntax. It is not checked here.
+    pub fn log(&self) -> &str {
+        &self.log
+    }
+
+    /// How logs are written.
+    pub fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
+
+    /// What bounds the work that clients can make.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Shows a page at `/` and listens anywhere. For a demonstration, which makes up its secrets and believes anybody:
+    /// so it still answers to localhost only, and a container may forward a port to it.
+    #[must_use]
+    pub fn for_demonstration(self, listen: SocketAddr, page: Page) -> Self {
+        Self { listen, page: Some(page), ..self }
     }
 
     fn token_ttl(&self) -> Ttl {

@@ -12,7 +12,7 @@ use crate::capability::{Capability, Vocabulary};
 use crate::grant::{SealingKeys, SealingSecret};
 use crate::limits::Limits;
 use crate::permission::Rules;
-use crate::service::{CookieSettings, Origins};
+use crate::service::{CookieScope, CookieSettings, Origins};
 
 impl Config {
     /// Reads everything. What is missing or wrong has been told to `source` where this returns nothing.
@@ -213,34 +213,31 @@ fn rules(source: &Source<'_>, path: &str, vocabulary: &Vocabulary) -> (Rules, Ve
 }
 
 fn cookies(source: &Source<'_>, listen: SocketAddr) -> CookieSettings {
-    let mut cookies = CookieSettings::default();
-    if let Some(name) = source.text("cookie.name") {
-        // a token of RFC 6265, without the dot that ends the name
-        let well_formed = (1..=64).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        if !well_formed || name.starts_with("__") {
-            source.refuse(
-                "cookie.name",
-                "cookie.name must be 1 to 64 letters, digits, \"_\" and \"-\", without a prefix such as __Host-, which cookie.secure adds",
-            );
-        }
-        cookies.name = name;
-    }
-    cookies.secure = source.boolean("cookie.secure", true);
-    cookies.cross_site = source.boolean("cookie.cross_site", false);
-    if !cookies.secure && !listen.ip().is_loopback() {
+    let secure = source.boolean("cookie.secure", true);
+    let cross_site = source.boolean("cookie.cross_site", false);
+    if !secure && !listen.ip().is_loopback() {
         source.refuse(
             "cookie.secure",
             format!("cookie.secure = false sends grants in the clear, so it needs a loopback address; {listen} is none: leave it out and serve https, or listen on 127.0.0.1"),
         );
     }
-    if cookies.cross_site && !cookies.secure {
-        source.refuse(
-            "cookie.cross_site",
-            "cookie.cross_site needs cookie.secure: browsers refuse SameSite=None without Secure",
-        );
-    }
-    cookies
+    let scope = match (secure, cross_site) {
+        (true, false) => CookieScope::SameSite,
+        (true, true) => CookieScope::CrossSite,
+        (false, false) => CookieScope::InsecureLoopback,
+        (false, true) => {
+            source.refuse(
+                "cookie.cross_site",
+                "cookie.cross_site needs cookie.secure: browsers refuse SameSite=None without Secure",
+            );
+            CookieScope::CrossSite
+        }
+    };
+    let name = source.text("cookie.name").unwrap_or_else(|| "accrue".to_owned());
+    CookieSettings::new(name, scope).unwrap_or_else(|error| {
+        source.refuse("cookie.name", format!("cookie.name: {error}"));
+        CookieSettings::default()
+    })
 }
 
 fn authenticate(source: &Source<'_>, listen: SocketAddr, secrets: &mut Secrets) -> Option<AuthenticateBy> {
@@ -298,10 +295,11 @@ fn header(source: &Source<'_>, secrets: &mut Secrets) -> Option<ProxyHeader> {
         return None;
     }
     let secret = source.text(path)?;
-    if let Err(error) = secrets.add(path, &secret, 16) {
+    if let Err(error) = secrets.add(path, &secret, ProxyHeader::MIN_SECRET_BYTES) {
         source.refuse(path, error);
+        return None;
     }
-    Some(ProxyHeader::new(name?, &secret))
+    ProxyHeader::new(name?, &secret).ok()
 }
 
 #[cfg(feature = "jwt")]
@@ -325,8 +323,9 @@ fn jwt(source: &Source<'_>, secrets: &mut Secrets) -> Option<SessionJwt> {
     let key = text(kind)?;
     let jwt = match *kind {
         "secret" => {
-            if let Err(error) = secrets.add(&path("secret"), &key, 32) {
+            if let Err(error) = secrets.add(&path("secret"), &key, SessionJwt::MIN_SECRET_BYTES) {
                 source.refuse(&path("secret"), error);
+                return None;
             }
             SessionJwt::with_secret(&key, &algorithms)
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::{AuthenticateBy, Config, LogFormat, StrategyName};
 use crate::ably::Format;
 use crate::authenticate::ProxyHeader;
+use crate::service::CookieScope;
 
 impl Config {
     /// What is worth a second look, though it is not refused.
@@ -74,16 +75,14 @@ impl fmt::Display for Config {
                     duration(self.recheck_after)
                 ),
             )?;
-            let same_site =
-                if self.cookies.cross_site { "SameSite=None; Partitioned" } else { "SameSite=Strict" };
-            let secure = if self.cookies.secure { "Secure; " } else { "" };
+            let scope = match self.cookies.scope() {
+                CookieScope::SameSite => "Secure; HttpOnly; SameSite=Strict",
+                CookieScope::CrossSite => "Secure; HttpOnly; SameSite=None; Partitioned",
+                CookieScope::InsecureLoopback => "HttpOnly; SameSite=Strict",
+            };
             line(
                 "cookie",
-                format!(
-                    "{}*, {secure}HttpOnly; {same_site}; Path=/; {} bytes at most",
-                    self.cookies.prefix(),
-                    self.max_bytes
-                ),
+                format!("{}*, {scope}; Path=/; {} bytes at most", self.cookies.prefix(), self.max_bytes),
             )?;
         }
         let format = match self.format {

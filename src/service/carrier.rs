@@ -4,46 +4,75 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::authenticate::cookies;
-use crate::issuer::{Report, SealedChange};
+use crate::grant::Unreadable;
+use crate::issuer::{MAX_CANDIDATES, Report, SealedChange};
 
 /// How grants travel as cookies.
 ///
 /// ```
-/// use accrue::CookieSettings;
+/// use accrue::{CookieScope, CookieSettings};
 ///
-/// let mut cookies = CookieSettings::default();
-/// assert_eq!(cookies.prefix(), "__Host-accrue.");
-/// cookies.secure = false; // plain http on loopback
-/// assert_eq!(cookies.prefix(), "accrue.");
+/// assert_eq!(CookieSettings::default().prefix(), "__Host-accrue.");
+/// assert_eq!(CookieSettings::new("grants", CookieScope::InsecureLoopback)?.prefix(), "grants.");
+/// assert!(CookieSettings::new("grants; Domain=example.com", CookieScope::SameSite).is_err());
+/// # Ok::<(), accrue::CookieNameError>(())
 /// ```
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct CookieSettings {
-    /// The name before the dot; `accrue` by default.
-    pub name: String,
-    /// `__Host-` prefix and `Secure` (the default). False only for plain http on loopback.
-    pub secure: bool,
-    /// `SameSite=None; Partitioned`, for pages embedded in other sites; needs `secure`. By default
-    /// `SameSite=Strict`.
-    pub cross_site: bool,
+    name: String,
+    scope: CookieScope,
+}
+
+/// Where cookies go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CookieScope {
+    /// `Secure; SameSite=Strict` and the prefix `__Host-`: for pages on the same site.
+    #[default]
+    SameSite,
+    /// `Secure; SameSite=None; Partitioned` and the prefix `__Host-`: for pages embedded in other sites too.
+    CrossSite,
+    /// `SameSite=Strict` only: for plain http, which is safe on loopback alone.
+    InsecureLoopback,
 }
 
 impl Default for CookieSettings {
     fn default() -> Self {
-        Self { name: "accrue".to_owned(), secure: true, cross_site: false }
+        Self { name: "accrue".to_owned(), scope: CookieScope::default() }
     }
 }
 
 impl CookieSettings {
+    /// The name before the dot, `accrue` by default, and where the cookies go.
+    ///
+    /// # Errors
+    /// A name is 1 to 64 letters, digits, `_` and `-`, and has no prefix such as `__Host-`: the scope adds it.
+    pub fn new(name: impl Into<String>, scope: CookieScope) -> Result<Self, CookieNameError> {
+        let name = name.into();
+        let well_formed = (1..=64).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+            && !name.starts_with("__");
+        if well_formed { Ok(Self { name, scope }) } else { Err(CookieNameError) }
+    }
+
+    /// Where the cookies go.
+    pub fn scope(&self) -> CookieScope {
+        self.scope
+    }
+
     /// How every cookie's name begins; eight characters of the grant's digest follow.
     pub fn prefix(&self) -> String {
-        let host = if self.secure { "__Host-" } else { "" };
+        let host = if self.is_secure() { "__Host-" } else { "" };
         format!("{host}{}.", self.name)
     }
 
     /// How many bytes of a cookie its name takes.
     pub fn name_bytes(&self) -> usize {
         self.prefix().len() + TAG_CHARS
+    }
+
+    fn is_secure(&self) -> bool {
+        self.scope != CookieScope::InsecureLoopback
     }
 
     /// The name of the cookie that holds this grant: it follows from the content, so two answers never
@@ -58,15 +87,22 @@ impl CookieSettings {
         let mut cookie = Cookie::build((name, value))
             .path("/")
             .http_only(true)
-            .secure(self.secure)
+            .secure(self.is_secure())
             .same_site(SameSite::Strict)
             .max_age(max_age);
-        if self.cross_site {
+        if self.scope == CookieScope::CrossSite {
             cookie = cookie.same_site(SameSite::None).partitioned(true);
         }
         HeaderValue::try_from(cookie.build().to_string()).expect("names and values are checked to be ASCII")
     }
 }
+
+/// A text that can't begin a cookie's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a cookie's name must be 1 to 64 letters, digits, \"_\" and \"-\", without a prefix such as __Host-, which is added to it"
+)]
+pub struct CookieNameError;
 
 /// Where a request's grants came from, and so where the answer's go.
 pub(crate) enum Carrier {
@@ -116,17 +152,20 @@ impl Carrier {
         matches!(self, Self::Header(_))
     }
 
-    /// The texts to look at, equal ones once.
+    /// The texts to look at, equal ones once. No more than are looked at, however many there are.
     pub(crate) fn presented(&self) -> Vec<String> {
+        let all: Box<dyn Iterator<Item = &String>> = match self {
+            Self::Cookies(candidates) => Box::new(candidates.iter().map(|candidate| &candidate.value)),
+            Self::Header(texts) => Box::new(texts.iter()),
+        };
         let mut presented: Vec<String> = Vec::new();
-        let mut add = |text: &String| {
+        for text in all {
+            if presented.len() == MAX_CANDIDATES {
+                break;
+            }
             if !presented.contains(text) {
                 presented.push(text.clone());
             }
-        };
-        match self {
-            Self::Cookies(candidates) => candidates.iter().for_each(|candidate| add(&candidate.value)),
-            Self::Header(texts) => texts.iter().for_each(&mut add),
         }
         presented
     }
@@ -168,18 +207,26 @@ impl Carrier {
         presented.filter(|(_, read)| read.is_err()).map(|(text, _)| text).collect()
     }
 
-    /// All that the client holds now, as it keeps nothing else.
+    /// All that the client holds now, as it keeps nothing else. What only this instance can't read (another may
+    /// have a newer secret, or a clock that is ahead) is handed back, as a cookie would be left alone.
     fn write_header(&self, change: &SealedChange, report: &Report, headers: &mut HeaderMap) -> Carried {
         let presented = self.presented();
-        let verified =
-            presented.iter().zip(&report.grants).filter(|(_, read)| read.is_ok()).map(|(text, _)| text);
-        let kept: Vec<&str> = verified
-            .filter(|text| !change.drop.contains(text))
+        let overflowing = presented.iter().map(String::len).sum::<usize>() > MAX_CANDIDATES_BYTES;
+        let is_kept = |read: &Result<String, Unreadable>| match read {
+            Ok(_) => true,
+            Err(Unreadable::UnknownKid | Unreadable::FromTheFuture) => !overflowing,
+            Err(_) => false,
+        };
+        let kept: Vec<&str> = presented
+            .iter()
+            .zip(&report.grants)
+            .filter(|(text, read)| is_kept(read) && !change.drop.contains(text))
+            .map(|(text, _)| text)
             .chain(&change.put)
             .map(String::as_str)
             .collect();
         let value = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
-        headers.insert(GRANT, HeaderValue::try_from(value).expect("grants are ASCII"));
+        headers.insert(GRANT, HeaderValue::try_from(value).expect("what was read as ASCII is ASCII"));
         Carried {
             grants: kept.len(),
             bytes: kept.iter().map(|text| text.len()).sum(),
@@ -212,7 +259,8 @@ fn write_cookies(
         if named.contains(&candidate.name) {
             continue;
         }
-        if dropped(&candidate.value) && candidate.name.is_ascii() {
+        let has_room = carried.deleted < MAX_DELETIONS;
+        if has_room && candidate.name.is_ascii() && dropped(&candidate.value) {
             headers.append(SET_COOKIE, settings.set(candidate.name.clone(), String::new(), 0));
             named.push(candidate.name.clone());
             carried.deleted += 1;
@@ -234,3 +282,5 @@ pub(crate) const GRANT: HeaderName = HeaderName::from_static("accrue-grant");
 /// Of a grant's digest, in its cookie's name.
 const TAG_CHARS: usize = 8;
 const MAX_CANDIDATES_BYTES: usize = 8 * 1024;
+/// In one answer; as many cookies as browsers keep for one host.
+const MAX_DELETIONS: usize = 180;

@@ -23,15 +23,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-pub use carrier::{Carried, CookieSettings};
+pub use carrier::{Carried, CookieNameError, CookieScope, CookieSettings};
 pub use origin::{OriginError, Origins};
 pub use outcome::{Outcome, OutcomeKind};
 pub use response::Body;
 
 use carrier::Carrier;
-use origin::Caller as PageOf;
+use origin::Site;
 use request::{BodyType, Parameters};
-use response::{Problem, Wishes};
+use response::{Rejection, Wishes};
 
 use crate::authenticate::{AnyAuthenticate, Authenticate, Caller, Unauthenticated};
 use crate::capability::Capability;
@@ -67,8 +67,6 @@ pub struct ServiceSettings {
     pub origins: Origins,
     /// How grants travel as cookies.
     pub cookies: CookieSettings,
-    /// Answers only to localhost and never behind a proxy: for callers whose word is believed.
-    pub local_only: bool,
     /// What `GET /` shows.
     pub page: Option<Page>,
 }
@@ -117,7 +115,7 @@ impl AuthService {
     /// What is answered when there is too much to do to look at the request: 503, in the usual shape.
     pub fn overloaded(&self, head: &Parts) -> Response<Body> {
         let moment = (self.shared.moments)();
-        Exchange::new(&self.shared, head, &moment).finish(Err(Problem::Overloaded))
+        Exchange::new(&self.shared, head, &moment).finish(Err(Rejection::Overloaded))
     }
 }
 
@@ -159,7 +157,7 @@ struct Exchange<'a> {
     outcome: Outcome,
 }
 
-type Answer = Result<Response<Body>, Problem>;
+type Answer = Result<Response<Body>, Rejection>;
 
 impl<'a> Exchange<'a> {
     fn new(shared: &'a Shared, head: &Parts, moment: &'a Moment) -> Self {
@@ -182,21 +180,21 @@ impl<'a> Exchange<'a> {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         if head_bytes(&head) > MAX_HEAD_BYTES || head.headers.len() > MAX_HEADERS {
-            return Err(Problem::HeadTooLarge);
+            return Err(Rejection::HeadTooLarge);
         }
-        if self.shared.settings.local_only && !is_local(&head) {
-            return Err(Problem::Misdirected);
+        if self.shared.authenticate.believes_anybody() && !is_local(&head) {
+            return Err(Rejection::Misdirected);
         }
         match (self.outcome.route, &head.method) {
             ("/auth", _) => self.auth(head, body).await,
             ("/healthz" | "/readyz", &Method::GET | &Method::HEAD) => Ok(response::plain("ok\n")),
-            ("/healthz" | "/readyz", _) => Err(Problem::Method { allowed: "GET, HEAD" }),
+            ("/healthz" | "/readyz", _) => Err(Rejection::Method { allowed: "GET, HEAD" }),
             ("/", method) => match (&self.shared.settings.page, method) {
                 (Some(page), &Method::GET | &Method::HEAD) => Ok(show(page, self.moment)),
-                (Some(_), _) => Err(Problem::Method { allowed: "GET, HEAD" }),
-                (None, _) => Err(Problem::NotFound),
+                (Some(_), _) => Err(Rejection::Method { allowed: "GET, HEAD" }),
+                (None, _) => Err(Rejection::NotFound),
             },
-            _ => Err(Problem::NotFound),
+            _ => Err(Rejection::NotFound),
         }
     }
 
@@ -205,23 +203,20 @@ impl<'a> Exchange<'a> {
         B: HttpBody,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let page_of = self.shared.settings.origins.caller(&head.headers, &head.uri);
-        if let PageOf::Foreign(origin) = page_of {
+        let site = self.shared.settings.origins.site(&head.headers, &head.uri);
+        if let Site::Foreign(origin) = site {
             self.outcome.advice = Some(advice_to_list(&self.shared.settings.origins, origin));
-            return Err(Problem::ForeignOrigin);
+            return Err(Rejection::ForeignOrigin);
         }
         match head.method {
             Method::OPTIONS => return Ok(self.preflight()),
             Method::GET | Method::POST | Method::DELETE => {}
-            _ => return Err(Problem::Method { allowed: ALLOWED }),
+            _ => return Err(Rejection::Method { allowed: ALLOWED }),
         }
 
         let carrier = Carrier::read(&head.headers, &self.shared.settings.cookies);
         let without_cookies = !head.headers.contains_key(COOKIE) && !carrier.is_header();
-        if page_of == PageOf::Listed
-            && without_cookies
-            && self.shared.settings.origins.tell_once(&head.headers)
-        {
+        if site == Site::Listed && without_cookies && self.shared.settings.origins.tell_once(&head.headers) {
             self.outcome.advice = Some(advice_on_cookies(self.cors.as_ref()));
         }
 
@@ -269,12 +264,12 @@ impl<'a> Exchange<'a> {
                 (response::token(&issued.token), Some(issued.change), issued.refused, issued.report)
             }
             Err(refusal) => {
-                let (problem, change) = match refusal.reason {
-                    RefusalReason::Nothing => (Problem::Nothing(unmet), Some(refusal.change)),
-                    RefusalReason::Barred => (Problem::Barred, Some(refusal.change)),
-                    RefusalReason::Unavailable => (Problem::Unavailable, None),
+                let (rejection, change) = match refusal.reason {
+                    RefusalReason::Nothing => (Rejection::Nothing(unmet), Some(refusal.change)),
+                    RefusalReason::Barred => (Rejection::Barred, Some(refusal.change)),
+                    RefusalReason::Unavailable => (Rejection::Unavailable, None),
                 };
-                (self.refuse(problem), change, refusal.refused, refusal.report)
+                (self.refuse(rejection), change, refusal.refused, refusal.report)
             }
         };
         if !refused.is_empty() {
@@ -290,7 +285,7 @@ impl<'a> Exchange<'a> {
             let carried = carrier.write(&change, &report, cookies, issuer.keep_for(), answer.headers_mut());
             self.outcome.carried = Some(carried);
         }
-        self.outcome.cause = report.cause.clone();
+        self.outcome.cause.clone_from(&report.cause);
         self.outcome.report = report;
         Ok(answer)
     }
@@ -315,7 +310,7 @@ impl<'a> Exchange<'a> {
         Ok(answer)
     }
 
-    async fn authenticate(&mut self, head: Parts, parameters: &Parameters) -> Result<Client, Problem> {
+    async fn authenticate(&mut self, head: Parts, parameters: &Parameters) -> Result<Client, Rejection> {
         let claimed = parameters.client_id()?;
         let mut caller = Caller::new(head.headers, self.moment.now_secs());
         caller.extensions = head.extensions;
@@ -325,14 +320,14 @@ impl<'a> Exchange<'a> {
         let client = authenticate.authenticate(caller).await.map_err(|error| {
             self.outcome.cause = Some(error.to_string());
             match error {
-                Unauthenticated::Refused(_) => Problem::Unauthenticated { advice: authenticate.advice() },
-                Unauthenticated::ClientId(error) => Problem::ClientId(error.to_string()),
-                Unauthenticated::Unavailable(_) => Problem::Unavailable,
+                Unauthenticated::Refused(_) => Rejection::Unauthenticated { advice: authenticate.advice() },
+                Unauthenticated::ClientId(error) => Rejection::ClientId(error.to_string()),
+                Unauthenticated::Unavailable(_) => Rejection::Unavailable,
             }
         })?;
         self.outcome.client = Some(client.id.clone());
         match claimed {
-            Some(claimed) if claimed != client.id => Err(Problem::OtherClient),
+            Some(claimed) if claimed != client.id => Err(Rejection::OtherClient),
             _ => Ok(client),
         }
     }
@@ -351,14 +346,14 @@ impl<'a> Exchange<'a> {
         answer
     }
 
-    fn refuse(&mut self, problem: Problem) -> Response<Body> {
-        self.outcome.kind = kind_of(&problem);
-        self.outcome.code = Some(problem.code());
-        problem.into_response()
+    fn refuse(&mut self, rejection: Rejection) -> Response<Body> {
+        self.outcome.kind = kind_of(&rejection);
+        self.outcome.code = Some(rejection.code());
+        rejection.into_response()
     }
 
     fn finish(mut self, answer: Answer) -> Response<Body> {
-        let mut response = answer.unwrap_or_else(|problem| self.refuse(problem));
+        let mut response = answer.unwrap_or_else(|rejection| self.refuse(rejection));
         response::finish(&mut response, &self.outcome.request_id);
         if let Some(origin) = self.cors {
             let headers = response.headers_mut();
@@ -376,13 +371,13 @@ impl<'a> Exchange<'a> {
     }
 }
 
-fn kind_of(problem: &Problem) -> OutcomeKind {
-    match problem {
-        Problem::Nothing(_) => OutcomeKind::Refused,
-        Problem::Barred => OutcomeKind::Barred,
-        Problem::Unavailable | Problem::Overloaded => OutcomeKind::Unavailable,
-        Problem::Unauthenticated { .. } | Problem::OtherClient => OutcomeKind::Unauthenticated,
-        Problem::ForeignOrigin => OutcomeKind::Foreign,
+fn kind_of(rejection: &Rejection) -> OutcomeKind {
+    match rejection {
+        Rejection::Nothing(_) => OutcomeKind::Refused,
+        Rejection::Barred => OutcomeKind::Barred,
+        Rejection::Unavailable | Rejection::Overloaded => OutcomeKind::Unavailable,
+        Rejection::Unauthenticated { .. } | Rejection::OtherClient => OutcomeKind::Unauthenticated,
+        Rejection::ForeignOrigin => OutcomeKind::Foreign,
         _ => OutcomeKind::Malformed,
     }
 }
@@ -427,20 +422,20 @@ fn is_navigation(headers: &HeaderMap) -> bool {
     modes.any(|mode| !matches!(mode.as_bytes(), b"cors" | b"same-origin"))
 }
 
-async fn read_body<B>(headers: &HeaderMap, body: B) -> Result<Option<(BodyType, bytes::Bytes)>, Problem>
+async fn read_body<B>(headers: &HeaderMap, body: B) -> Result<Option<(BodyType, bytes::Bytes)>, Rejection>
 where
     B: HttpBody,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     // said in advance, so there is no need to see it first
     if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
-        return Err(Problem::BodyTooLarge);
+        return Err(Rejection::BodyTooLarge);
     }
     let bytes = match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(Problem::BodyTooLarge),
-        Err(error) if error.downcast_ref().is_some_and(timed_out) => return Err(Problem::BodyTimeout),
-        Err(_) => return Err(Problem::Malformed("the body broke off".to_owned())),
+        Err(error) if error.is::<LengthLimitError>() => return Err(Rejection::BodyTooLarge),
+        Err(error) if error.downcast_ref().is_some_and(timed_out) => return Err(Rejection::BodyTimeout),
+        Err(_) => return Err(Rejection::Malformed("the body broke off".to_owned())),
     };
     if bytes.is_empty() {
         return Ok(None);
@@ -449,7 +444,7 @@ where
     let body_type = origin::only(headers, &CONTENT_TYPE).and_then(|value| BodyType::of(value.to_str().ok()?));
     match body_type {
         Some(body_type) if !encoded => Ok(Some((body_type, bytes))),
-        _ => Err(Problem::MediaType),
+        _ => Err(Rejection::MediaType),
     }
 }
 

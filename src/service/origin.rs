@@ -27,7 +27,7 @@ struct Listed {
 
 /// Whose page a request comes from.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Caller {
+pub(crate) enum Site {
     /// The service's own origin, or no page at all.
     Own,
     /// Another origin, which is listed.
@@ -69,14 +69,14 @@ impl Origins {
         self.find(headers).map(|listed| &listed.origin)
     }
 
-    pub(crate) fn caller(&self, headers: &HeaderMap, uri: &Uri) -> Caller {
+    pub(crate) fn site(&self, headers: &HeaderMap, uri: &Uri) -> Site {
         if is_own(headers, uri) {
-            Caller::Own
+            Site::Own
         } else if self.find(headers).is_some() {
-            Caller::Listed
+            Site::Listed
         } else {
             let origin = only(headers, &ORIGIN).and_then(|value| value.to_str().ok());
-            Caller::Foreign(origin.filter(|origin| well_formed(origin)).map(str::to_owned))
+            Site::Foreign(origin.filter(|origin| well_formed(origin)).map(str::to_owned))
         }
     }
 
@@ -183,51 +183,51 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 mod tests {
     use super::*;
 
-    fn caller(headers: &[(&'static str, &'static str)]) -> Caller {
+    fn site(headers: &[(&'static str, &'static str)]) -> Site {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let origins = Origins::new(["https://app.example.com"]).unwrap();
-        origins.caller(&map, &Uri::from_static("/auth"))
+        origins.site(&map, &Uri::from_static("/auth"))
     }
 
     #[test]
     fn own_listed_foreign() {
-        let foreign = |name: &str| Caller::Foreign(Some(name.to_owned()));
+        let foreign = |name: &str| Site::Foreign(Some(name.to_owned()));
         for (headers, expected) in [
-            (&[][..], Caller::Own),
-            (&[("host", "a.com")], Caller::Own),
-            (&[("sec-fetch-site", "same-origin"), ("origin", "null")], Caller::Own),
-            (&[("sec-fetch-site", "none")], Caller::Own),
-            (&[("sec-fetch-site", "same-site")], Caller::Foreign(None)),
+            (&[][..], Site::Own),
+            (&[("host", "a.com")], Site::Own),
+            (&[("sec-fetch-site", "same-origin"), ("origin", "null")], Site::Own),
+            (&[("sec-fetch-site", "none")], Site::Own),
+            (&[("sec-fetch-site", "same-site")], Site::Foreign(None)),
             (
                 &[("sec-fetch-site", "cross-site"), ("origin", "https://evil.com")],
                 foreign("https://evil.com"),
             ),
-            (&[("sec-fetch-site", "cross-site"), ("origin", "https://app.example.com")], Caller::Listed),
-            (&[("sec-fetch-site", "same-site"), ("origin", "https://app.example.com")], Caller::Listed),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "https://app.example.com")], Site::Listed),
+            (&[("sec-fetch-site", "same-site"), ("origin", "https://app.example.com")], Site::Listed),
             (
                 &[("sec-fetch-site", "same-site"), ("host", "a.com"), ("origin", "https://a.com")],
                 foreign("https://a.com"),
             ),
-            (&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], Caller::Foreign(None)),
-            (&[("sec-fetch-site", "Same-Origin")], Caller::Foreign(None)),
-            (&[("host", "a.com"), ("origin", "https://a.com")], Caller::Own),
-            (&[("host", "A.com:443"), ("origin", "https://a.com")], Caller::Own),
+            (&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], Site::Foreign(None)),
+            (&[("sec-fetch-site", "Same-Origin")], Site::Foreign(None)),
+            (&[("host", "a.com"), ("origin", "https://a.com")], Site::Own),
+            (&[("host", "A.com:443"), ("origin", "https://a.com")], Site::Own),
             (&[("host", "a.com:443"), ("origin", "http://a.com")], foreign("http://a.com")),
-            (&[("host", "a.com:8080"), ("origin", "http://a.com:8080")], Caller::Own),
-            (&[("host", "[::1]:80"), ("origin", "http://[::1]")], Caller::Own),
+            (&[("host", "a.com:8080"), ("origin", "http://a.com:8080")], Site::Own),
+            (&[("host", "[::1]:80"), ("origin", "http://[::1]")], Site::Own),
             (&[("host", "a.com"), ("origin", "https://b.a.com")], foreign("https://b.a.com")),
-            (&[("host", "a.com"), ("origin", "null")], Caller::Foreign(None)),
+            (&[("host", "a.com"), ("origin", "null")], Site::Foreign(None)),
             (&[("origin", "https://a.com")], foreign("https://a.com")),
-            (&[("host", "a.com"), ("origin", "https://app.example.com")], Caller::Listed),
+            (&[("host", "a.com"), ("origin", "https://app.example.com")], Site::Listed),
             (
                 &[("host", "a.com"), ("origin", "https://app.example.com"), ("origin", "https://x.com")],
-                Caller::Foreign(None),
+                Site::Foreign(None),
             ),
         ] {
-            assert_eq!(caller(headers), expected, "{headers:?}");
+            assert_eq!(site(headers), expected, "{headers:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-use super::response::Problem;
+use super::response::Rejection;
 use crate::ably::Ttl;
 use crate::capability::{Capability, Vocabulary};
 use crate::client::ClientId;
@@ -38,7 +38,7 @@ impl BodyType {
 
 impl Parameters {
     /// Those of the query, overridden by those of the body.
-    pub(crate) fn read(query: &str, body: Option<(BodyType, &[u8])>) -> Result<Self, Problem> {
+    pub(crate) fn read(query: &str, body: Option<(BodyType, &[u8])>) -> Result<Self, Rejection> {
         let query = Self::from_pairs("query", query.as_bytes())?;
         let body = match body {
             None => Self::default(),
@@ -54,15 +54,15 @@ impl Parameters {
     }
 
     /// The wishes: empty if there are none.
-    pub(crate) fn wishes(&self, vocabulary: &Vocabulary) -> Result<Capability, Problem> {
+    pub(crate) fn wishes(&self, vocabulary: &Vocabulary) -> Result<Capability, Rejection> {
         let wishes = match &self.capability {
             None => Ok(Capability::default()),
             Some(Value::String(text)) => Capability::parse(text, vocabulary),
             Some(value) => Capability::from_json(value, vocabulary),
         };
-        let wishes = wishes.map_err(|error| Problem::Malformed(format!("capability: {error}")))?;
+        let wishes = wishes.map_err(|error| Rejection::Malformed(format!("capability: {error}")))?;
         if wishes.len() > MAX_WISHES {
-            return Err(Problem::Malformed(format!(
+            return Err(Rejection::Malformed(format!(
                 "capability: {} resources, at most {MAX_WISHES} can be asked for at once",
                 wishes.len()
             )));
@@ -76,22 +76,22 @@ impl Parameters {
     }
 
     /// Whom the caller claims to be.
-    pub(crate) fn client_id(&self) -> Result<Option<ClientId>, Problem> {
+    pub(crate) fn client_id(&self) -> Result<Option<ClientId>, Rejection> {
         let value = match (&self.client_id, &self.client_id_in_snake_case) {
             (Some(a), Some(b)) if a != b => {
-                return Err(Problem::Malformed("clientId and client_id differ".to_owned()));
+                return Err(Rejection::Malformed("clientId and client_id differ".to_owned()));
             }
             (Some(value), _) | (None, Some(value)) => value,
             (None, None) => return Ok(None),
         };
         let Value::String(text) = value else {
-            return Err(Problem::ClientId("clientId is not a text".to_owned()));
+            return Err(Rejection::ClientId("clientId is not a text".to_owned()));
         };
-        ClientId::try_from(text.as_str()).map(Some).map_err(|error| Problem::ClientId(error.to_string()))
+        ClientId::try_from(text.as_str()).map(Some).map_err(|error| Rejection::ClientId(error.to_string()))
     }
 
     /// The ttl wished for.
-    pub(crate) fn ttl(&self) -> Result<Option<Ttl>, Problem> {
+    pub(crate) fn ttl(&self) -> Result<Option<Ttl>, Rejection> {
         let text = match &self.ttl {
             None => return Ok(None),
             Some(Value::String(text)) => text.clone(),
@@ -100,31 +100,31 @@ impl Parameters {
                 Some(float) if number.is_f64() && float >= 18e18 && float.fract() == 0.0 => "9".repeat(20),
                 _ => number.to_string(),
             },
-            Some(_) => return Err(Problem::Ttl),
+            Some(_) => return Err(Rejection::Ttl),
         };
-        Ttl::parse(&text).map(Some).map_err(|_| Problem::Ttl)
+        Ttl::parse(&text).map(Some).map_err(|_| Rejection::Ttl)
     }
 
-    fn from_pairs(part: &str, bytes: &[u8]) -> Result<Self, Problem> {
+    fn from_pairs(part: &str, bytes: &[u8]) -> Result<Self, Rejection> {
         let mut read = Self::default();
         let mut seen: Vec<String> = Vec::new();
         for (name, value) in form_urlencoded::parse(bytes) {
             let Some(place) = read.place(&name) else { continue };
             // what is not UTF-8 has been replaced, so two different texts could have become one
             if value.contains(char::REPLACEMENT_CHARACTER) {
-                return Err(Problem::Malformed(format!("{part}: {name} is not UTF-8")));
+                return Err(Rejection::Malformed(format!("{part}: {name} is not UTF-8")));
             }
             *place = present(Value::String(value.into_owned()));
             if seen.iter().any(|earlier| *earlier == name) {
-                return Err(Problem::Malformed(format!("{part}: {name} stands twice")));
+                return Err(Rejection::Malformed(format!("{part}: {name} stands twice")));
             }
             seen.push(name.into_owned());
         }
         Ok(read)
     }
 
-    fn from_json(bytes: &[u8]) -> Result<Self, Problem> {
-        let malformed = |what: String| Problem::Malformed(format!("body: {what}"));
+    fn from_json(bytes: &[u8]) -> Result<Self, Rejection> {
+        let malformed = |what: String| Rejection::Malformed(format!("body: {what}"));
         let value = json::parse(bytes).map_err(|error| malformed(format!("not valid JSON: {error}")))?;
         let Value::Object(members) = value else {
             return Err(malformed("not a JSON object".to_owned()));
@@ -166,7 +166,7 @@ const MAX_WISHES: usize = 256;
 mod tests {
     use super::*;
 
-    fn read(query: &str, form: &str, json: &str) -> Result<(String, Option<String>, Option<u64>), Problem> {
+    fn read(query: &str, form: &str, json: &str) -> Result<(String, Option<String>, Option<u64>), Rejection> {
         let body = match (form, json) {
             ("", "") => None,
             ("", json) => Some((BodyType::Json, json.as_bytes())),
@@ -218,8 +218,8 @@ mod tests {
 
     #[test]
     fn malformed() {
-        let malformed = |text: &str| Problem::Malformed(text.to_owned());
-        for (query, form, json, problem) in [
+        let malformed = |text: &str| Rejection::Malformed(text.to_owned());
+        for (query, form, json, rejection) in [
             ("clientId=a&clientId=a", "", "", malformed("query: clientId stands twice")),
             ("clientId=&clientId=a", "", "", malformed("query: clientId stands twice")),
             ("", "ttl=1&ttl=2", "", malformed("form: ttl stands twice")),
@@ -253,19 +253,19 @@ mod tests {
                     "capability: this is a Python dict in single quotes, not JSON: pass json.dumps(capability)",
                 ),
             ),
-            ("", "", r#"{"clientId":7}"#, Problem::ClientId("clientId is not a text".to_owned())),
-            ("clientId=*", "", "", Problem::ClientId(r#"clientId must not contain "*""#.to_owned())),
-            ("ttl=0", "", "", Problem::Ttl),
-            ("ttl=-1", "", "", Problem::Ttl),
-            ("ttl=1.5", "", "", Problem::Ttl),
-            ("ttl=%2B5", "", "", Problem::Ttl),
-            ("ttl=1h", "", "", Problem::Ttl),
-            ("", "", r#"{"ttl":-1}"#, Problem::Ttl),
-            ("", "", r#"{"ttl":1.5}"#, Problem::Ttl),
-            ("", "", r#"{"ttl":1e3}"#, Problem::Ttl),
-            ("", "", r#"{"ttl":true}"#, Problem::Ttl),
+            ("", "", r#"{"clientId":7}"#, Rejection::ClientId("clientId is not a text".to_owned())),
+            ("clientId=*", "", "", Rejection::ClientId(r#"clientId must not contain "*""#.to_owned())),
+            ("ttl=0", "", "", Rejection::Ttl),
+            ("ttl=-1", "", "", Rejection::Ttl),
+            ("ttl=1.5", "", "", Rejection::Ttl),
+            ("ttl=%2B5", "", "", Rejection::Ttl),
+            ("ttl=1h", "", "", Rejection::Ttl),
+            ("", "", r#"{"ttl":-1}"#, Rejection::Ttl),
+            ("", "", r#"{"ttl":1.5}"#, Rejection::Ttl),
+            ("", "", r#"{"ttl":1e3}"#, Rejection::Ttl),
+            ("", "", r#"{"ttl":true}"#, Rejection::Ttl),
         ] {
-            assert_eq!(read(query, form, json).unwrap_err(), problem, "{query} {form} {json}");
+            assert_eq!(read(query, form, json).unwrap_err(), rejection, "{query} {form} {json}");
         }
         let many: Map<String, Value> =
             (0..257).map(|n| (format!("c{n}"), serde_json::json!(["*"]))).collect();

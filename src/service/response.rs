@@ -13,7 +13,7 @@ pub type Body = Full<Bytes>;
 
 /// Why a request is not answered with a token. The one place where statuses and Ably's codes are chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Problem {
+pub(crate) enum Rejection {
     Malformed(String),
     Ttl,
     ClientId(String),
@@ -42,7 +42,7 @@ pub(crate) enum Wishes {
     NotRead,
 }
 
-impl Problem {
+impl Rejection {
     pub(crate) fn code(&self) -> u32 {
         self.status_and_code().1
     }
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn messages_fit_a_header() {
-        let response = Problem::Malformed("caf\u{e9}\r\nSet-Cookie: x".to_owned()).into_response();
+        let response = Rejection::Malformed("caf\u{e9}\r\nSet-Cookie: x".to_owned()).into_response();
         assert_eq!(response.headers()[ERROR_MESSAGE], "caf\\u{e9}\\r\\nSet-Cookie: x");
     }
 }

@@ -208,7 +208,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 pub(crate) fn by_header() -> ProxyHeader {
-    ProxyHeader::new(HeaderName::from_static("x-client-id"), PROXY_SECRET)
+    ProxyHeader::new(HeaderName::from_static("x-client-id"), PROXY_SECRET).unwrap()
 }
 
 pub(crate) fn keys(secrets: &[&str]) -> SealingKeys {

@@ -5,7 +5,7 @@ use crate::{process, telemetry};
 
 pub(crate) fn check(configured: &Configured) -> Result<ExitCode, String> {
     let (config, notes) = process::config(configured)?;
-    telemetry::filter(&config.log)?;
+    telemetry::filter(config.log())?;
     print!("{config}");
     for note in notes {
         println!("note: {note}");

@@ -67,11 +67,9 @@ pub(crate) fn demo(listen: &str, with_ably: bool) -> Result<ExitCode, String> {
         false => MADE_UP_KEY.to_owned(),
     };
     let environment = DemoEnvironment { key, secret: keygen::fresh("demo") };
-    let mut config =
+    let config =
         Config::parse("demo", CONFIG, &environment, &[]).map_err(|error| process::explain(&error))?;
-    // whatever it listens on, it answers to localhost only, so a container may forward a port to it
-    config.listen = address;
-    config.page = Some(page(with_ably));
+    let config = config.for_demonstration(address, page(with_ably));
 
     telemetry::start("info", LogFormat::Text)?;
     run(config, report_cookies, |address| {

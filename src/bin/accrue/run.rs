@@ -20,7 +20,7 @@ pub(crate) fn run(
         .build()
         .map_err(|error| format!("can't start: {error}"))?;
     runtime.block_on(async {
-        let (listen, limits) = (config.listen, config.limits);
+        let (listen, limits) = (config.listen(), config.limits());
         let service = config.assemble(Moment::now);
         let failed = |error: std::io::Error| {
             format!("can't listen on {listen}: {error}; choose another address with --listen")

@@ -8,7 +8,7 @@ use crate::{process, telemetry};
 
 pub(crate) fn serve(configured: &Configured) -> Result<ExitCode, String> {
     let (config, notes) = process::config(configured)?;
-    telemetry::start(&config.log, config.log_format)?;
+    telemetry::start(config.log(), config.log_format())?;
     for note in notes {
         warn!("{note}");
     }
