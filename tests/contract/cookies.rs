@@ -107,6 +107,17 @@ fn tabs_that_ask_together_write_the_same_cookie() {
     assert_ne!(changes(&first), changes(&server.send(wish(ONE))), "the next 5 minutes have begun");
 }
 
+/// Nobody is authenticated for this, so it must not be much work, nor much of an answer.
+#[test]
+fn signing_out_deletes_no_more_than_a_browser_can_have() {
+    let (server, _) = granting();
+    let mut jar = Jar::default();
+    for n in 0..400 {
+        jar = jar.and(&format!("__Host-accrue.{n}"), "x");
+    }
+    assert_eq!(set_cookies(&server.send(delete("/auth").carrying(&jar))).len(), 180);
+}
+
 #[test]
 fn two_answers_at_once_leave_two_cookies_and_the_next_folds_them() {
     let (server, check) = granting();

@@ -288,6 +288,13 @@ fn as_http_has_them() {
 }
 
 #[test]
+fn who_is_believed_blindly_must_be_local_in_an_application_of_ones_own_too() {
+    let server = Server::made(Check::saying(Verdict::Grant).closure(), accrue::Claimed, |issuer| issuer);
+    let ask = get("/auth").with("clientId", "alice").wishing(r#"{"chat:1":["subscribe"]}"#);
+    is_answered(&server, &ask.header("host", "accrue.example.com"), 421, 42100, "localhost");
+}
+
+#[test]
 fn who_is_believed_blindly_must_be_local() {
     let server = Server::configured(CLAIMED, &[]);
     let local = || get("/auth").with("clientId", "alice").header("host", "localhost:8080");

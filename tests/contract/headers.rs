@@ -1,6 +1,6 @@
 //! Headers that stand on answers of every kind. What stands on *every* answer, `Server::send` checks.
 
-use accrue::OutcomeKind;
+use accrue::{ClientId, Grant, OutcomeKind};
 
 use crate::service::*;
 
@@ -229,6 +229,40 @@ fn the_grant_header_answers_as_long_as_it_is_sent() {
         let answer = given.send(ask.by("alice").header("accrue-grant", sent));
         assert_eq!(answer.header("accrue-grant"), Some("none"), "{sent}");
     }
+}
+
+/// As a cookie would be left alone: another instance may have that secret, or a clock that is ahead.
+#[test]
+fn the_grant_header_hands_back_what_only_this_instance_cannot_read() {
+    let server = Server::checked_by(&Check::saying(Verdict::Grant));
+    let one = r#"{"chat:1":["subscribe"]}"#;
+    let grant = Grant { capability: capability(one), since: NOW - 100 };
+    let newer = keys(&[K2]).seal(&ClientId::try_from("alice").unwrap(), &grant).unwrap();
+    let ahead = sealed("alice", one, NOW + 100);
+    let changed = sealed("alice", one, NOW - 100).replace(".17", ".16");
+    let answer = server.send(
+        wish(r#"{"chat:2":["subscribe"]}"#).header("accrue-grant", format!("{newer}, {changed}, {ahead}")),
+    );
+    let handed_back = answer.header("accrue-grant").unwrap().to_owned();
+    let [first, second, third] = handed_back.split(", ").collect::<Vec<_>>()[..] else {
+        panic!("{handed_back}")
+    };
+    assert_eq!((first, second), (newer.as_str(), ahead.as_str()));
+    assert_eq!(unsealed("alice", third).grant.capability.to_string(), r#"{"chat:2":["subscribe"]}"#);
+
+    // but not without end
+    let scattered = |n: u128| (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    let many: Vec<String> = (0..8)
+        .map(|n| {
+            let names = (0..60).map(|m| format!("\"{:032x}\":[\"*\"]", scattered(60 * n + m)));
+            let text = format!("{{{}}}", names.collect::<Vec<_>>().join(","));
+            let grant = Grant { capability: capability(&text), since: NOW };
+            keys(&[K2]).seal(&ClientId::try_from("alice").unwrap(), &grant).unwrap()
+        })
+        .collect();
+    assert!(many.iter().map(String::len).sum::<usize>() > 8192);
+    let answer = server.send(wish(one).header("accrue-grant", many.join(", ")));
+    assert!(!answer.header("accrue-grant").unwrap().contains(','));
 }
 
 #[test]

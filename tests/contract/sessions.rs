@@ -152,6 +152,16 @@ fn forgeries_are_refused() {
     is(&secret, bearer(&genuine), Some("alice"));
 }
 
+/// An unset variable must not let everybody in.
+#[test]
+fn a_secret_that_is_short_is_taken_nowhere() {
+    let short = accrue::SessionJwt::with_secret(&"x".repeat(31), &[]).unwrap_err();
+    assert_eq!(short, accrue::SessionJwtError::ShortSecret);
+    for secret in ["", "fifteen bytes.."] {
+        assert!(accrue::ProxyHeader::new(http::HeaderName::from_static("x-client-id"), secret).is_err());
+    }
+}
+
 /// RFC 7515, section 4.1.11.
 #[test]
 fn what_a_session_calls_critical_and_nobody_here_understands_makes_it_invalid() {
