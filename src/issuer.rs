@@ -233,7 +233,8 @@ impl Issuer {
         Self { ceiling, ..self }
     }
 
-    /// Which operations are well-formed in grants. By default those of Ably's table.
+    /// Which operations are well-formed, in wishes and in grants. By default those of Ably's table. The rules that are
+    /// given or checked must be made with the same, or what they permit is not understood when it comes back.
     #[must_use]
     pub fn with_vocabulary(self, vocabulary: Vocabulary) -> Self {
         Self { vocabulary, ..self }

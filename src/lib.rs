@@ -87,7 +87,7 @@
 //! - `server`: `serve`, an accept loop with limits and timeouts.
 //! - `cli` (the default): the binary, with all of these.
 
-// In the order of the layers. Each may use those above it, and no other.
+// In the order of the layers. Each may use those before it, and no other.
 
 // values: no clock, no randomness, no I/O
 pub mod ably;
@@ -116,7 +116,9 @@ mod limits;
 #[cfg(feature = "service")]
 mod service;
 
-// native
+// native: where clocks, chance and sockets are
+#[cfg(feature = "clock")]
+mod clock;
 #[cfg(feature = "server")]
 mod serve;
 

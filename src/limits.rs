@@ -4,7 +4,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Connections at once; those beyond are answered with 503. 4096 by default.
+    /// Connections at once; those beyond are answered with 503. 4096 by default. Each may take up to 128 KiB of memory
+    /// for its head, within `header_timeout`.
     pub connections: usize,
     /// Requests in flight; those beyond are answered with 503. 1024 by default.
     pub requests: usize,

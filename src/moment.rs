@@ -23,17 +23,6 @@ impl Moment {
         Self { now_ms, random }
     }
 
-    /// This moment by the system's clock, with bytes of a thread-local CSPRNG that the system seeds.
-    #[cfg(feature = "clock")]
-    #[expect(clippy::disallowed_methods, reason = "the edge: this is where time and chance come from")]
-    pub fn now() -> Self {
-        let since_epoch =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let mut random = [0; 32];
-        rand::fill(&mut random);
-        Self::new(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX), random)
-    }
-
     /// Unix milliseconds.
     pub fn now_ms(&self) -> u64 {
         self.now_ms

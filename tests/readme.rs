@@ -45,7 +45,7 @@ fn its_configurations_are_accepted_and_the_last_one_says_the_defaults() {
     assert_eq!(every_key.to_string(), defaults.to_string());
 }
 
-/// Tried with the known answers of another implementation; where there is no Python it is skipped, loudly.
+/// Tried with the known answers of another implementation. Where there is no Python it is skipped, but not in CI.
 #[test]
 fn its_python_verifies_grants() {
     let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sealed-grant.json");
@@ -71,6 +71,7 @@ print(len(vectors))
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut python) = python else {
+        assert!(option_env!("CI").is_none(), "CI has python3");
         eprintln!("skipped: there is no python3 here");
         return;
     };

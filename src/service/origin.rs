@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::{HOST, ORIGIN};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 /// The origins whose pages may call, besides the service's own.
@@ -113,10 +114,27 @@ fn is_own(headers: &HeaderMap, uri: &Uri) -> bool {
 }
 
 /// Whom the request is addressed to (RFC 9112, section 3.2): an absolute target beats `Host`.
-pub(crate) fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
     uri.authority()
         .map(http::uri::Authority::as_str)
         .or_else(|| only(headers, &HOST).and_then(|value| value.to_str().ok()))
+}
+
+/// Whether a request is addressed to this machine by its own name, and comes through no proxy.
+pub(crate) fn is_local(head: &Parts) -> bool {
+    let host_is_local = local_host(&head.headers, &head.uri);
+    let through_a_proxy = head.headers.keys().any(|name| {
+        matches!(name.as_str(), "forwarded" | "via" | "x-real-ip")
+            || name.as_str().starts_with("x-forwarded-")
+    });
+    host_is_local && !through_a_proxy
+}
+
+fn local_host(headers: &HeaderMap, uri: &Uri) -> bool {
+    host(headers, uri).is_some_and(|host| {
+        let host = without_port(host);
+        host.eq_ignore_ascii_case("localhost") || matches!(host, "127.0.0.1" | "[::1]")
+    })
 }
 
 /// The value of a header that must not stand twice.
@@ -125,7 +143,7 @@ pub(crate) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a 
     values.next().filter(|_| values.next().is_none())
 }
 
-pub(crate) fn without_port(authority: &str) -> &str {
+fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, _)) if has_port(authority) => host,
         _ => authority,

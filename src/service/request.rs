@@ -1,5 +1,14 @@
+use std::error::Error;
+use std::io;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http_body::Body as HttpBody;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
+use super::origin::only;
 use super::response::Rejection;
 use crate::ably::Ttl;
 use crate::capability::{Capability, Vocabulary};
@@ -150,6 +159,37 @@ impl Parameters {
     }
 }
 
+/// The body, whole, and how it is written; nothing if it is empty.
+pub(crate) async fn read_body<B>(headers: &HeaderMap, body: B) -> Result<Option<(BodyType, Bytes)>, Rejection>
+where
+    B: HttpBody,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    // said in advance, so there is no need to see it first
+    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(Rejection::BodyTooLarge);
+    }
+    let bytes = match Limited::new(body, MAX_BODY_BYTES).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(Rejection::BodyTooLarge),
+        Err(error) if error.downcast_ref().is_some_and(timed_out) => return Err(Rejection::BodyTimeout),
+        Err(_) => return Err(Rejection::Malformed("the body broke off".to_owned())),
+    };
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let encoded = headers.contains_key(CONTENT_ENCODING);
+    let body_type = only(headers, &CONTENT_TYPE).and_then(|value| BodyType::of(value.to_str().ok()?));
+    match body_type {
+        Some(body_type) if !encoded => Ok(Some((body_type, bytes))),
+        _ => Err(Rejection::MediaType),
+    }
+}
+
+fn timed_out(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut
+}
+
 /// SDKs write an unset parameter as an empty one, or spell it out.
 fn present(value: Value) -> Option<Value> {
     match &value {
@@ -161,6 +201,7 @@ fn present(value: Value) -> Option<Value> {
 
 const NAMES: [&str; 4] = ["capability", "clientId", "client_id", "ttl"];
 const MAX_WISHES: usize = 256;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
