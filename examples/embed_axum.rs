@@ -1,5 +1,5 @@
 //! accrue inside an axum application of your own: `cargo run --example embed_axum`, then
-//! `curl -H 'x-user: alice' 'http://localhost:3000/auth?capability=%7B"alice:1":["subscribe"]%7D'`
+//! `curl -H 'x-user: alice' -G localhost:3000/auth --data-urlencode 'capability={"alice:1":["subscribe"]}'`
 
 use accrue::ably::ApiKey;
 use accrue::{

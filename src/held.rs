@@ -47,6 +47,13 @@ pub(crate) struct Folded {
     pub(crate) full: Capability,
 }
 
+impl Folded {
+    /// Where nothing is remembered.
+    pub(crate) fn forgotten(permitted: Permitted) -> Self {
+        Self { permitted, change: Change::default(), full: Capability::default() }
+    }
+}
+
 impl Held {
     /// Sorts grants by age and by `not_before`; all times are Unix seconds.
     pub(crate) fn sort(
@@ -112,11 +119,11 @@ impl Held {
         if !base.is_empty() && !room(&grant(base)) {
             // Two tabs, both nearly full: nothing is folded. But what the check has said is heeded, and what an old
             // secret sealed is sealed anew. What a fresh grant covers was not asked about, so it renews nothing.
-            let again = each_to(
-                answered,
-                |kept| Grant { capability: kept.grant.capability.permitted_by(permitted.rechecked()), since },
-                room,
-            );
+            let rest = |kept: &Kept| kept.grant.capability.permitted_by(permitted.rechecked());
+            let renewed = |kept: &Kept| Grant { capability: rest(kept), since };
+            let (whole, narrowed): (Vec<&Kept>, Vec<&Kept>) =
+                answered.into_iter().partition(|kept| rest(kept) == kept.grant.capability);
+            let again = each_to(whole, renewed, room).and(each_to(narrowed, renewed, &|_| true));
             let outdated = self.fresh.iter().filter(|kept| !kept.current);
             let change = again.and(each_to(outdated, |kept| kept.grant.clone(), room));
             let full = permitted.keep_added(|_| false);

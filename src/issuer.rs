@@ -6,7 +6,7 @@ use crate::ably::{ApiKey, Format, Token, Ttl};
 use crate::capability::{Capability, Vocabulary};
 use crate::client::{Client, ClientId};
 use crate::grant::{Grant, SealingKeys, Unreadable};
-use crate::held::{Change, Held, Kept};
+use crate::held::{Change, Folded, Held, Kept};
 use crate::moment::Moment;
 use crate::permission::{AnyCheck, PermissionCheck, Rules};
 use crate::proposal::{Decision, Permitted, Proposal, Refused, Signable, Terms};
@@ -321,7 +321,10 @@ impl Issuer {
         let unanswered = permitted.unanswered();
 
         let since = since(moment.now_secs(), client.not_before);
-        let folded = held.fold(permitted, since, &self.room(&client.id), &terms);
+        let folded = match self.strategy {
+            Strategy::Cookie(_) => held.fold(permitted, since, &self.room(&client.id), &terms),
+            Strategy::Server | Strategy::Client => Folded::forgotten(permitted),
+        };
         let change = self.sealed(&client.id, folded.change, &ask.presented);
         report.added = folded.permitted.added().clone();
 

@@ -137,7 +137,7 @@ pub use permission::{NoPermissions, PermissionCheck, RuleError, Rules};
 pub use proposal::{Asked, Decision, Question, Refused, Signable};
 
 #[cfg(feature = "service")]
-pub use authenticate::{Authenticate, Caller, Claimed, ProxyHeader, ProxySecretError, Unauthenticated};
+pub use authenticate::{Authenticate, Caller, Claimed, ProxyHeader, ProxyHeaderError, Unauthenticated};
 #[cfg(feature = "jwt")]
 pub use authenticate::{SessionJwt, SessionJwtError};
 #[cfg(feature = "config")]

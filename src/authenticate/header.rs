@@ -21,10 +21,14 @@ impl ProxyHeader {
     /// The header that names the client, and the secret that the proxy proves itself with.
     ///
     /// # Errors
-    /// For a secret of fewer than 16 bytes: an unset variable must not let everybody in.
-    pub fn new(name: HeaderName, secret: &str) -> Result<Self, ProxySecretError> {
+    /// For a secret of fewer than 16 bytes (an unset variable must not let everybody in), and for a header that means
+    /// something else already.
+    pub fn new(name: HeaderName, secret: &str) -> Result<Self, ProxyHeaderError> {
         if secret.len() < Self::MIN_SECRET_BYTES {
-            return Err(ProxySecretError);
+            return Err(ProxyHeaderError::ShortSecret);
+        }
+        if TAKEN.contains(&name.as_str()) {
+            return Err(ProxyHeaderError::Taken { name: name.to_string() });
         }
         Ok(Self { name, secret: Key::new(secret) })
     }
@@ -37,10 +41,32 @@ impl ProxyHeader {
     }
 }
 
-/// A secret that is too short.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the proxy's secret needs 16 bytes at least")]
-pub struct ProxySecretError;
+/// Why a header can't tell who is calling.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProxyHeaderError {
+    /// Fewer than 16 bytes.
+    #[error("the proxy's secret needs 16 bytes at least")]
+    ShortSecret,
+    /// Browsers or this service use it for something else.
+    #[error("{name} means something else already; use a header of your own, such as x-client-id")]
+    Taken {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What clients send by themselves, and what is a secret.
+const TAKEN: [&str; 8] = [
+    "accrue-grant",
+    "authorization",
+    "cookie",
+    "host",
+    "origin",
+    "user-agent",
+    "x-proxy-secret",
+    "x-request-id",
+];
 
 impl Authenticate for ProxyHeader {
     async fn authenticate(&self, caller: Caller) -> Result<Client, Unauthenticated> {

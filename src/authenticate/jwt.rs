@@ -159,7 +159,9 @@ impl SessionJwt {
             return Err(refused("session JWT: it demands extensions (crit) that are not supported"));
         }
         let header = decode_header(token).map_err(|error| unreadable(&error))?;
-        let key = self.key(header.kid.as_deref()).ok_or_else(|| refused("session JWT: unknown kid"))?;
+        let key = self.key(header.kid.as_deref()).ok_or_else(|| {
+            refused("session JWT: its kid is unknown, or it has none and there are several keys")
+        })?;
         if !key.algorithms.contains(&header.alg) {
             return Err(refused(format!("session JWT: {:?} is not accepted for this key", header.alg)));
         }

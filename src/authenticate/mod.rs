@@ -12,7 +12,7 @@ pub use claimed::Claimed;
 #[cfg(feature = "jwt")]
 pub(crate) use credentials::bearer;
 pub(crate) use credentials::cookies;
-pub use header::{ProxyHeader, ProxySecretError};
+pub use header::{ProxyHeader, ProxyHeaderError};
 #[cfg(feature = "jwt")]
 pub use jwt::{SessionJwt, SessionJwtError};
 

@@ -145,7 +145,7 @@ pub(super) fn sealing_keys(
     let refuse = |message: String| source.refuse("grant.secrets", message);
     let texts = source.list("grant.secrets").unwrap_or_default();
     if texts.is_empty() {
-        if strategy == StrategyName::Cookie {
+        if strategy == StrategyName::Cookie && !source.is_set("grant.secrets") {
             refuse("there is no sealing secret, which strategy \"cookie\" needs: set ACCRUE_SECRETS to what `accrue keygen` prints".to_owned());
         }
         return None;
@@ -299,13 +299,26 @@ fn header(source: &Source<'_>, secrets: &mut Secrets) -> Option<ProxyHeader> {
         source.refuse(path, error);
         return None;
     }
-    ProxyHeader::new(name?, &secret).ok()
+    ProxyHeader::new(name?, &secret)
+        .map_err(|error| {
+            source.refuse("authenticate.header.name", format!("authenticate.header.name: {error}"))
+        })
+        .ok()
 }
 
 #[cfg(feature = "jwt")]
 fn jwt(source: &Source<'_>, secrets: &mut Secrets) -> Option<SessionJwt> {
     let path = |name: &str| format!("authenticate.jwt.{name}");
-    let text = |name: &str| source.text(&path(name));
+    let text = |name: &str| {
+        let text = source.text(&path(name))?;
+        if text.is_empty() {
+            source.refuse(
+                &path(name),
+                format!("{} is empty; leave it out, or write what it should be", path(name)),
+            );
+        }
+        Some(text)
+    };
     let given: Vec<&str> =
         ["jwks", "secret", "public_key"].into_iter().filter(|name| source.is_set(&path(name))).collect();
     let [kind] = given.as_slice() else {

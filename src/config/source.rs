@@ -112,7 +112,8 @@ impl<'a> Source<'a> {
                 Raw::Toml(_) => None,
                 Raw::Text(text) => text.parse().ok(),
             };
-            number.filter(|number| (0.0..=most).contains(number))
+            // adding nothing makes a negative zero a plain one
+            number.filter(|number| (0.0..=most).contains(number)).map(|number| number + 0.0)
         })
         .unwrap_or(default)
     }

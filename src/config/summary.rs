@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::{AuthenticateBy, Config, LogFormat, StrategyName};
 use crate::ably::Format;
 use crate::authenticate::ProxyHeader;
+use crate::permission::Rules;
 use crate::service::CookieScope;
 
 impl Config {
@@ -15,6 +16,9 @@ impl Config {
             warnings.push(
                 "nothing is given: a first connect that wishes for nothing will be refused (40160); list under [given] what every client gets".to_owned(),
             );
+        }
+        if self.rules.as_ref().is_some_and(Rules::is_empty) {
+            warnings.push("[permission.rules] is empty: every wish will be refused".to_owned());
         }
         for (path, rules) in [("given", Some(&self.given)), ("permission.rules", self.rules.as_ref())] {
             for resource in rules.map(|rules| rules.beyond(&self.key_capability)).unwrap_or_default() {
@@ -107,13 +111,7 @@ impl fmt::Display for Config {
             },
         )?;
         line("given", list(&self.given_table))?;
-        line(
-            "may be asked",
-            match (&self.rules, self.strategy) {
-                (None, _) => "nothing".to_owned(),
-                (Some(_), _) => list(&self.rules_table),
-            },
-        )?;
+        line("may be asked", list(&self.rules_table))?;
         let limits = &self.limits;
         line(
             "limits",

@@ -45,8 +45,12 @@ fn unread(name: &str) -> Option<Unread> {
         Known::Unknown => {}
     }
     if let Some(key) = path.strip_suffix("_file").filter(|key| KEYS.contains(key)) {
-        let message =
-            format!("only ABLY_API_KEY and ACCRUE_SECRETS have a _FILE form; set {}", variable(key));
+        let set = match key {
+            "ably.key" => "ABLY_API_KEY_FILE".to_owned(),
+            "grant.secrets" => "ACCRUE_SECRETS_FILE".to_owned(),
+            _ => variable(key),
+        };
+        let message = format!("only ABLY_API_KEY and ACCRUE_SECRETS have a _FILE form; set {set}");
         return Some(Unread::Refused(message));
     }
     if rest.contains("__") {

@@ -121,7 +121,7 @@ impl Parameters {
             let Some(place) = read.place(&name) else { continue };
             // what is not UTF-8 has been replaced, so two different texts could have become one
             if value.contains(char::REPLACEMENT_CHARACTER) {
-                return Err(Rejection::Malformed(format!("{part}: {name} is not UTF-8")));
+                return Err(Rejection::Malformed(format!("{part}: {name} is not UTF-8, or holds U+FFFD")));
             }
             *place = present(Value::String(value.into_owned()));
             if seen.iter().any(|earlier| *earlier == name) {
@@ -279,7 +279,7 @@ mod tests {
             ("", "", "[]", malformed("body: not a JSON object")),
             ("clientId=a&client_id=b", "", "", malformed("clientId and client_id differ")),
             ("clientId=a", "client_id=b", "", malformed("clientId and client_id differ")),
-            ("clientId=%FF", "", "", malformed("query: clientId is not UTF-8")),
+            ("clientId=%FF", "", "", malformed("query: clientId is not UTF-8, or holds U+FFFD")),
             (
                 "",
                 "",

@@ -6,9 +6,7 @@ use crate::{process, telemetry};
 pub(crate) fn check(configured: &Configured) -> Result<ExitCode, String> {
     let (config, notes) = process::config(configured)?;
     telemetry::filter(config.log())?;
-    print!("{config}");
-    for note in notes {
-        println!("note: {note}");
-    }
+    let notes: String = notes.iter().map(|note| format!("note: {note}\n")).collect();
+    process::print(&format!("{config}{notes}"))?;
     Ok(ExitCode::SUCCESS)
 }

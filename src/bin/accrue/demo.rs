@@ -3,6 +3,7 @@ use std::process::ExitCode;
 
 use accrue::{Config, Environment, LogFormat, Outcome, Page};
 use http::{HeaderValue, Response};
+use tracing::info;
 
 use crate::process::Process;
 use crate::run::run;
@@ -73,7 +74,7 @@ pub(crate) fn demo(listen: &str, with_ably: bool) -> Result<ExitCode, String> {
 
     telemetry::start("info", LogFormat::Text)?;
     run(config, report_cookies, |address| {
-        eprintln!("open http://localhost:{}/ in a browser; stop with Ctrl-C", address.port());
+        info!("open http://localhost:{}/ in a browser; stop with Ctrl-C", address.port());
     })
 }
 

@@ -1,3 +1,4 @@
+use std::fmt::Display;
 use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -29,40 +30,163 @@ pub(crate) fn inspect(
             .map_err(|error| format!("can't read standard input: {error}"))?;
     }
     let now = Moment::now().now_secs();
-    let verifies = explain(input.trim(), client_id.as_ref(), &keyring, now)?;
-    println!("verifies      {}", verifies.as_deref().unwrap_or_else(|why| why));
-    Ok(if verifies.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    let mut inspection =
+        Inspection { client_id: client_id.as_ref(), keyring: &keyring, now, out: String::new() };
+    let mut all_verify = true;
+    for part in parts(input.trim()) {
+        let verdict = inspection.explain(part)?;
+        all_verify &= verdict.is_ok();
+        let (Ok(verdict) | Err(verdict)) = verdict;
+        inspection.say("verifies", verdict);
+    }
+    process::print(&inspection.out)?;
+    Ok(if all_verify { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Several grants come in a list, as `Accrue-Grant` and `Cookie` have them. Anything else is one part.
+fn parts(text: &str) -> Vec<&str> {
+    let separator = if text.contains(", ") { ", " } else { "; " };
+    let grants: Vec<&str> =
+        text.split(separator).filter(|part| SealedText::parse(cookie_value(part)).is_some()).collect();
+    if grants.is_empty() { vec![text] } else { grants }
 }
 
 /// "yes" and why, or "no" and why not.
 type Verdict = Result<String, String>;
 
-fn explain(text: &str, client_id: Option<&ClientId>, keyring: &Keyring, now: u64) -> Result<Verdict, String> {
-    if text.starts_with('{') {
-        let value: Value = serde_json::from_str(text).map_err(|error| format!("not valid JSON: {error}"))?;
-        if let Some(token) = value.get("token").and_then(Value::as_str) {
-            println!("TokenDetails around a token:");
-            return explain(token, client_id, keyring, now);
+struct Inspection<'a> {
+    client_id: Option<&'a ClientId>,
+    keyring: &'a Keyring,
+    /// Unix seconds.
+    now: u64,
+    out: String,
+}
+
+impl Inspection<'_> {
+    fn say(&mut self, name: &str, value: impl Display) {
+        self.out += &format!("{name:<14}{value}\n");
+    }
+
+    fn explain(&mut self, text: &str) -> Result<Verdict, String> {
+        if text.starts_with('{') {
+            let value: Value =
+                serde_json::from_str(text).map_err(|error| format!("not valid JSON: {error}"))?;
+            if let Some(token) = value.get("token").and_then(Value::as_str) {
+                self.out += "TokenDetails around a token:\n";
+                return self.explain(token);
+            }
+            let request = UntrustedTokenRequest::from_json(value).ok_or(
+                "this JSON is neither a TokenRequest (it has no keyName) nor TokenDetails (it has no token)",
+            )?;
+            return Ok(self.token_request(&request));
         }
-        let request = UntrustedTokenRequest::from_json(value).ok_or(
-            "this JSON is neither a TokenRequest (it has no keyName) nor TokenDetails (it has no token)",
+        let value = cookie_value(text);
+        if let Some(sealed) = SealedText::parse(value) {
+            return Ok(self.grant(value, &sealed));
+        }
+        match UntrustedJwt::parse(value) {
+            Some(parsed) => Ok(self.jwt(&parsed)),
+            None => Err(
+                "this is neither a sealed grant (1j.KID.SINCE.CAPABILITIES.DIGEST), nor a TokenRequest, nor a JWT"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    fn grant(&mut self, text: &str, sealed: &SealedText<'_>) -> Verdict {
+        let (keyring, now) = (self.keyring, self.now);
+        let since = sealed.untrusted_since();
+        let age = now.saturating_sub(since);
+        let recheck_after = keyring.recheck_after.as_secs();
+        let state = match age {
+            _ if since > now + 60 => "in the future: counts for nothing",
+            _ if age > recheck_after * 2 => "too old: counts for nothing until it is checked again",
+            _ if age > recheck_after => "stale: is checked again, and counts while the check does not answer",
+            _ => "fresh, unless it is revoked",
+        };
+        let recheck_after = humantime::format_duration(keyring.recheck_after);
+        self.out += "sealed grant\n";
+        self.say("kid", sealed.untrusted_kid());
+        self.say("since", format_args!("{since} ({})", ago(since, now)));
+        self.say("age", format_args!("{state} (recheck_after is {recheck_after})"));
+        match sealed.untrusted_capability(&keyring.vocabulary) {
+            Some(capability) => self.say("capability", capability),
+            None => self.say("capability", "not readable, or not canonical"),
+        }
+        let keys = keyring.sealing_keys.as_ref().ok_or(
+            "unknown: there are no secrets to verify with; pass --config, or set ABLY_API_KEY and ACCRUE_SECRETS",
         )?;
-        return Ok(token_request(&request, client_id, keyring, now));
+        let client_id = self.client_id.ok_or("unknown: a grant is one client's; pass --client-id")?;
+        match keys.unseal(client_id, text, now, &keyring.vocabulary) {
+            Ok(unsealed) if unsealed.current => {
+                Ok(format!("yes, for {client_id:?}; sealed with {}, which seals now", unsealed.kid))
+            }
+            Ok(unsealed) => Ok(format!(
+                "yes, for {client_id:?}; sealed with {}, which does not seal any more",
+                unsealed.kid
+            )),
+            Err(reason) => Err(format!("no, for {client_id:?}: {reason}")),
+        }
     }
-    if let Some((first, more)) = text.split_once(", ") {
-        let (first, more) =
-            (explain(first, client_id, keyring, now)?, explain(more, client_id, keyring, now));
-        let (Ok(verdict) | Err(verdict)) = &first;
-        println!("verifies      {verdict}\n");
-        return Ok(first.and(more?));
+
+    fn token_request(&mut self, request: &UntrustedTokenRequest) -> Verdict {
+        let members = request.untrusted_members();
+        self.out += "TokenRequest\n";
+        for name in ["keyName", "clientId", "capability", "ttl", "nonce"] {
+            if let Some(value) = members.get(name) {
+                self.say(name, plain(value));
+            }
+        }
+        if let Some(milliseconds) = members.get("timestamp").and_then(Value::as_u64) {
+            let seconds = milliseconds / 1000;
+            let exchangeable = match self.now.abs_diff(seconds) {
+                0..=120 => "can be exchanged, once",
+                _ => "too far from now to be exchanged",
+            };
+            let when = ago(seconds, self.now);
+            self.say("timestamp", format_args!("{milliseconds} ({when}; {exchangeable})"));
+        }
+        self.same_client(members.get("clientId"))?;
+        let key = self.keyring.ably_key.as_ref().ok_or(NO_KEY)?;
+        if request.verify(key) {
+            Ok(format!("yes, signed with {}", key.name()))
+        } else {
+            Err(format!("no: not signed with {}, or changed since", key.name()))
+        }
     }
-    let value = cookie_value(text);
-    if let Some(sealed) = SealedText::parse(value) {
-        return Ok(grant(value, &sealed, client_id, keyring, now));
+
+    fn jwt(&mut self, jwt: &UntrustedJwt<'_>) -> Verdict {
+        let claims = jwt.untrusted_claims();
+        self.out += "JWT\n";
+        self.say("header", jwt.untrusted_header());
+        for name in ["iat", "exp"] {
+            if let Some(seconds) = claims.get(name).and_then(Value::as_u64) {
+                let when = ago(seconds, self.now);
+                self.say(name, format_args!("{seconds} ({when})"));
+            }
+        }
+        for (claim, name) in [("x-ably-clientId", "clientId"), ("x-ably-capability", "capability")] {
+            if let Some(value) = claims.get(claim) {
+                self.say(name, plain(value));
+            }
+        }
+        self.same_client(claims.get("x-ably-clientId"))?;
+        let key = self.keyring.ably_key.as_ref().ok_or(NO_KEY)?;
+        let lives = claims["exp"].as_f64().is_some_and(|exp| exp > self.now as f64);
+        match jwt.verify(key) {
+            Ok(()) if lives => Ok(format!("yes, signed with {}", key.name())),
+            Ok(()) => Ok(format!("yes, signed with {}, but it has expired", key.name())),
+            Err(error) => Err(format!("no, for {}: {error}", key.name())),
+        }
     }
-    match UntrustedJwt::parse(value) {
-        Some(parsed) => Ok(jwt(&parsed, client_id, keyring, now)),
-        None => Err("this is neither a sealed grant (1j.KID.SINCE.CAPABILITIES.DIGEST), nor a TokenRequest, nor a JWT".to_owned()),
+
+    fn same_client(&self, found: Option<&Value>) -> Result<(), String> {
+        match self.client_id {
+            Some(expected) if found.and_then(Value::as_str) != Some(expected.as_str()) => {
+                Err(format!("no: it is not for {expected:?}"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -70,113 +194,6 @@ fn explain(text: &str, client_id: Option<&ClientId>, keyring: &Keyring, now: u64
 fn cookie_value(text: &str) -> &str {
     let value = text.split_once('=').map_or(text, |(_, value)| value);
     value.split(';').next().unwrap_or_default().trim()
-}
-
-fn grant(
-    text: &str,
-    sealed: &SealedText<'_>,
-    client_id: Option<&ClientId>,
-    keyring: &Keyring,
-    now: u64,
-) -> Verdict {
-    let since = sealed.untrusted_since();
-    let age = now.saturating_sub(since);
-    let recheck_after = keyring.recheck_after.as_secs();
-    let state = match age {
-        _ if since > now + 60 => "in the future: counts for nothing",
-        _ if age > recheck_after * 2 => "too old: counts for nothing until it is checked again",
-        _ if age > recheck_after => "stale: is checked again, and counts while the check does not answer",
-        _ => "fresh, unless it is revoked",
-    };
-    println!("sealed grant");
-    println!("kid           {}", sealed.untrusted_kid());
-    println!("since         {} ({})", since, ago(since, now));
-    println!(
-        "age           {state} (recheck_after is {})",
-        humantime::format_duration(keyring.recheck_after)
-    );
-    match sealed.untrusted_capability(&keyring.vocabulary) {
-        Some(capability) => println!("capability    {capability}"),
-        None => println!("capability    not readable, or not canonical"),
-    }
-    let keys = keyring.sealing_keys.as_ref().ok_or(
-        "unknown: there are no secrets to verify with; pass --config, or set ABLY_API_KEY and ACCRUE_SECRETS",
-    )?;
-    let client_id = client_id.ok_or("unknown: a grant is one client's; pass --client-id")?;
-    match keys.unseal(client_id, text, now, &keyring.vocabulary) {
-        Ok(unsealed) if unsealed.current => {
-            Ok(format!("yes, for {client_id:?}; sealed with {}, which seals now", unsealed.kid))
-        }
-        Ok(unsealed) => {
-            Ok(format!("yes, for {client_id:?}; sealed with {}, which does not seal any more", unsealed.kid))
-        }
-        Err(reason) => Err(format!("no, for {client_id:?}: {reason}")),
-    }
-}
-
-fn token_request(
-    request: &UntrustedTokenRequest,
-    client_id: Option<&ClientId>,
-    keyring: &Keyring,
-    now: u64,
-) -> Verdict {
-    let members = request.untrusted_members();
-    println!("TokenRequest");
-    for name in ["keyName", "clientId", "capability", "ttl", "nonce"] {
-        if let Some(value) = members.get(name) {
-            println!("{name:<14}{}", plain(value));
-        }
-    }
-    if let Some(milliseconds) = members.get("timestamp").and_then(Value::as_u64) {
-        let seconds = milliseconds / 1000;
-        let exchangeable = if now.abs_diff(seconds) <= 120 {
-            "can be exchanged, once"
-        } else {
-            "too far from now to be exchanged"
-        };
-        println!("timestamp     {milliseconds} ({}; {exchangeable})", ago(seconds, now));
-    }
-    same_client(members.get("clientId"), client_id)?;
-    let key = keyring.ably_key.as_ref().ok_or(NO_KEY)?;
-    if request.verify(key) {
-        Ok(format!("yes, signed with {}", key.name()))
-    } else {
-        Err(format!("no: not signed with {}, or changed since", key.name()))
-    }
-}
-
-fn jwt(jwt: &UntrustedJwt<'_>, client_id: Option<&ClientId>, keyring: &Keyring, now: u64) -> Verdict {
-    let claims = jwt.untrusted_claims();
-    println!("JWT");
-    println!("header        {}", jwt.untrusted_header());
-    for name in ["iat", "exp"] {
-        if let Some(seconds) = claims.get(name).and_then(Value::as_u64) {
-            println!("{name:<14}{seconds} ({})", ago(seconds, now));
-        }
-    }
-    for (claim, name) in [("x-ably-clientId", "clientId"), ("x-ably-capability", "capability")] {
-        if let Some(value) = claims.get(claim) {
-            println!("{name:<14}{}", plain(value));
-        }
-    }
-    same_client(claims.get("x-ably-clientId"), client_id)?;
-    let key = keyring.ably_key.as_ref().ok_or(NO_KEY)?;
-    match jwt.verify(key) {
-        Ok(()) if claims["exp"].as_f64().is_some_and(|exp| exp > now as f64) => {
-            Ok(format!("yes, signed with {}", key.name()))
-        }
-        Ok(()) => Ok(format!("yes, signed with {}, but it has expired", key.name())),
-        Err(error) => Err(format!("no, for {}: {error}", key.name())),
-    }
-}
-
-fn same_client(found: Option<&Value>, expected: Option<&ClientId>) -> Result<(), String> {
-    match expected {
-        Some(expected) if found.and_then(Value::as_str) != Some(expected.as_str()) => {
-            Err(format!("no: it is not for {expected:?}"))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// A text as it is, but for control characters.

@@ -4,12 +4,12 @@ use accrue::SealingSecret;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
-use crate::process::random_bytes;
+use crate::process::{print, random_bytes};
 
 pub(crate) fn keygen(kid: &str) -> Result<ExitCode, String> {
     let secret = fresh(kid);
     SealingSecret::parse(&secret).map_err(|error| format!("--kid: {error}"))?;
-    println!("{secret}");
+    print(&format!("{secret}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

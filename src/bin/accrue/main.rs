@@ -9,6 +9,7 @@ mod run;
 mod serve;
 mod telemetry;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -94,7 +95,7 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(message) => {
-            eprintln!("accrue: {message}");
+            let _ = writeln!(std::io::stderr(), "accrue: {message}");
             ExitCode::from(2)
         }
     }

@@ -1,6 +1,7 @@
 //! What only a process has: an environment, files, chance.
 #![expect(clippy::disallowed_methods, reason = "the edge: this is where environment and chance come from")]
 
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 use accrue::{Config, ConfigError, Environment, Flag};
@@ -42,13 +43,27 @@ pub(crate) fn config(configured: &Configured) -> Result<(Config, Vec<String>), S
     let listen = configured.listen.iter();
     let flags: Vec<Flag> =
         listen.map(|listen| Flag { key: "listen", name: "--listen", value: listen.clone() }).collect();
-    let config = Config::parse(&name, &text, &Process, &flags).map_err(|error| explain(&error))?;
-    let variables: Vec<String> =
-        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+    let variables: Vec<String> = set.filter_map(|(name, _)| name.into_string().ok()).collect();
+    let config = Config::parse(&name, &text, &Process, &flags).map_err(|error| explain(&error));
     let notes =
-        Config::check_variables(variables.iter().map(String::as_str)).map_err(|error| explain(&error))?;
-    let notes = config.warnings().into_iter().chain(notes).collect();
-    Ok((config, notes))
+        Config::check_variables(variables.iter().map(String::as_str)).map_err(|error| explain(&error));
+    match (config, notes) {
+        (Ok(config), Ok(notes)) => {
+            let notes = config.warnings().into_iter().chain(notes).collect();
+            Ok((config, notes))
+        }
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+        (Err(one), Err(other)) => Err(format!("{one}\n{other}")),
+    }
+}
+
+/// Writes to standard output. A reader that has had enough is no error.
+pub(crate) fn print(text: &str) -> Result<(), String> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("can't write: {error}")),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn explain(error: &ConfigError) -> String {

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
-use crate::telemetry;
+use crate::{process, telemetry};
 
 /// Runs the service until it is told to stop. `started` learns the address, `decorate` sees every response.
 pub(crate) fn run(
@@ -29,7 +29,8 @@ pub(crate) fn run(
         let address = listener.local_addr().map_err(failed)?;
         let stop = stop_signal().map_err(|error| format!("can't watch for signals: {error}"))?;
 
-        println!("listening on http://{address}");
+        // whoever started it may not listen, which is no reason not to serve
+        let _ = process::print(&format!("listening on http://{address}\n"));
         started(address);
         let on_response = move |response: &mut Response<Body>, took| {
             if let Some(outcome) = response.extensions_mut().remove::<Outcome>() {

@@ -10,6 +10,9 @@ use tracing_subscriber::EnvFilter;
 pub(crate) fn filter(text: &str) -> Result<EnvFilter, String> {
     let refuse =
         |why: String| format!("log: {why}; write a level ({}), or \"warn,audit=info\"", LEVELS.join(", "));
+    if text.split(',').all(|part| part.trim().is_empty()) {
+        return Err(refuse("an empty filter would drop everything, audit lines too".to_owned()));
+    }
     // a bare word that is no level would be the name of a target, and silence all others
     let is_bare_word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphabetic());
     let is_level = |part: &str| LEVELS.iter().any(|level| part.eq_ignore_ascii_case(level));
@@ -26,6 +29,8 @@ pub(crate) fn start(text: &str, format: LogFormat) -> Result<(), String> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter(text)?)
         .with_writer(io::stderr)
+        // a log that can't be written must not take requests with it
+        .log_internal_errors(false)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
     match format {
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
