@@ -211,6 +211,11 @@ fn serve_and_check_refuse_what_is_insecure_and_say_what_to_write() {
             all_keys,
             &["\"inof\" is no level", "warn,audit=info"],
         ),
+        (
+            "log = \"\"\n[authenticate.claimed]\n[permission.rules]\na = [\"*\"]",
+            all_keys,
+            &["an empty filter would drop everything"],
+        ),
         ("listen = ", all_keys, &[".toml:1:10: "]),
     ] {
         let config = file(text);
@@ -659,3 +664,79 @@ proxy_secret = \"the-secret-of-the-proxy\"
 [permission.rules]
 \"chat:*\" = [\"publish\", \"subscribe\"]
 ";
+
+/// Kills it also by a panic.
+struct Guard(std::process::Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn full_device() -> fs::File {
+    fs::File::options().write(true).open("/dev/full").expect("Linux has one")
+}
+
+/// A disk that is full, or a log collector that has died.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_cannot_be_written_takes_no_request_with_it() {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+
+    let mut command = accrue(&["demo", "--listen", "127.0.0.1:0"], &[]);
+    let child = command.stdout(std::process::Stdio::piped()).stderr(full_device()).spawn().unwrap();
+    let mut server = Guard(child);
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on http://").expect("it says where");
+    for _ in 0..3 {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let request = "GET /auth?clientId=alice HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_cannot_be_written_is_an_error_and_no_panic() {
+    for arguments in [
+        &["keygen"][..],
+        &["inspect", "1j.k1.1700000100.eyJhIjpbIioiXX0.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
+    ] {
+        let ended = accrue(arguments, &[]).stdout(full_device()).output().unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&ended.stderr).contains("can't write"), "{ended:?}");
+    }
+    // whoever reads a part, as `head` does, has had enough
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ended = accrue(&["keygen"], &[]).stdout(writer).output().unwrap();
+    assert_eq!((ended.status.code(), ended.stderr.is_empty()), (Some(0), true), "{ended:?}");
+}
+
+#[test]
+fn inspect_explains_a_list_one_by_one() {
+    let file: Value = serde_json::from_str(include_str!("data/sealed-grant.json")).unwrap();
+    let vector = |n: usize| &file["vectors"][n];
+    let secret = format!("k1:{}", vector(0)["secret"].as_str().unwrap());
+    let variables = [("ABLY_API_KEY", "app.key:s"), ("ACCRUE_SECRETS", secret.as_str())];
+    let grant = |n: usize| vector(n)["grant"].as_str().unwrap().to_owned();
+    let (alices, other_apps) = (grant(0), grant(8));
+    for list in [
+        format!("{alices}, {other_apps}"),
+        format!("session=x; accrue.CLmCkXlb={alices}; accrue.GnL15Cl9={other_apps}"),
+    ] {
+        let ended = run(&["inspect", &list, "--client-id", "alice"], &variables);
+        assert_eq!(ended.code, Some(1), "one of them does not verify: {ended:?}");
+        let verdicts: Vec<&str> = ended.stdout.lines().filter(|line| line.starts_with("verifies")).collect();
+        assert!(verdicts[0].contains(" yes") && verdicts[1].contains(" no"), "{ended:?}");
+        let first = ended.stdout.split("verifies").next().unwrap();
+        assert_eq!(first.matches("sealed grant").count(), 1, "{ended:?}");
+    }
+}

@@ -475,6 +475,18 @@ fn there_is_one_way_to_authenticate_and_it_is_complete() {
         ),
         ("[authenticate.jwt]".to_owned(), with_keys(), "accrue.toml:1:1", &["jwks, secret, public_key"]),
         (
+            format!("{jwt}not_before_claim = \"\""),
+            with_keys(),
+            "accrue.toml:3:20",
+            &["is empty; leave it out"],
+        ),
+        (
+            format!("[authenticate.header]\nname = \"X-Proxy-Secret\"\nproxy_secret = \"{PROXY_SECRET}\""),
+            with_keys(),
+            "accrue.toml:2:8",
+            &["means something else already", "x-client-id"],
+        ),
+        (
             format!("{jwt}public_key = \"key.pem\""),
             with_keys(),
             "accrue.toml:1:1",
