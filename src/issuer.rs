@@ -321,8 +321,8 @@ impl Issuer {
         let unanswered = permitted.unanswered();
 
         let since = since(moment.now_secs(), client.not_before);
-        let folded = match self.strategy {
-            Strategy::Cookie(_) => held.fold(permitted, since, &self.room(&client.id), &terms),
+        let folded = match &self.strategy {
+            Strategy::Cookie(sealing) => held.fold(permitted, since, &room(sealing, &client.id), &terms),
             Strategy::Server | Strategy::Client => Folded::forgotten(permitted),
         };
         let change = self.sealed(&client.id, folded.change, &ask.presented);
@@ -360,8 +360,12 @@ impl Issuer {
         moment: &Moment,
     ) -> (SealedChange, Report) {
         let mut report = Report::default();
+        let Strategy::Cookie(sealing) = &self.strategy else {
+            return (SealedChange::default(), report);
+        };
         let held = self.recall(client, presented, moment, &mut report);
-        (self.sealed(&client.id, held.give_up(unwanted, &self.room(&client.id)), presented), report)
+        let change = held.give_up(unwanted, &room(sealing, &client.id));
+        (self.sealed(&client.id, change, presented), report)
     }
 
     /// Those of the presented grants that are this client's.
@@ -371,15 +375,7 @@ impl Issuer {
         };
         let now = moment.now_secs();
         let mut kept: Vec<Kept> = Vec::new();
-        let mut looked_at: Vec<&String> = Vec::new();
-        for text in presented {
-            if looked_at.len() == MAX_CANDIDATES {
-                break;
-            }
-            if looked_at.contains(&text) {
-                continue;
-            }
-            looked_at.push(text);
+        for text in looked_at(presented) {
             let read = sealing.keys.unseal(&client.id, text, now, &self.vocabulary).map(|unsealed| {
                 kept.push(Kept { grant: unsealed.grant, id: text.clone(), current: unsealed.current });
                 unsealed.kid
@@ -387,15 +383,6 @@ impl Issuer {
             report.grants.push(read);
         }
         Held::sort(kept, now, self.recheck_after, client.not_before)
-    }
-
-    fn room<'a>(&'a self, client: &'a ClientId) -> impl Fn(&Grant) -> bool + 'a {
-        move |grant| match &self.strategy {
-            Strategy::Server | Strategy::Client => true,
-            Strategy::Cookie(sealing) => {
-                sealing.keys.seal(client, grant).is_some_and(|text| text.len() <= sealing.max_bytes)
-            }
-        }
     }
 
     /// What is there already is neither set again nor dropped.
@@ -442,6 +429,25 @@ impl fmt::Debug for Issuer {
     }
 }
 
+/// Whether a grant, sealed, is short enough to be carried.
+fn room<'a>(sealing: &'a Sealing, client: &'a ClientId) -> impl Fn(&Grant) -> bool + 'a {
+    move |grant| sealing.keys.seal(client, grant).is_some_and(|text| text.len() <= sealing.max_bytes)
+}
+
+/// Of the texts presented, those that are looked at: equal ones once, and no more than sixteen, however many there are.
+pub(crate) fn looked_at<'a>(presented: impl IntoIterator<Item = &'a String>) -> Vec<&'a String> {
+    let mut texts: Vec<&String> = Vec::new();
+    for text in presented {
+        if texts.len() == MAX_CANDIDATES {
+            break;
+        }
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    texts
+}
+
 /// The moment a grant counts from: rounded down, so that tabs that renew together write the same grant, but
 /// after `not_before`, or what was just permitted would count as revoked. Never further ahead of the clock than
 /// verifying allows.
@@ -451,8 +457,7 @@ fn since(now: u64, not_before: Option<u64>) -> u64 {
     rounded.max(first_valid).max(1)
 }
 
-/// Grants presented that are looked at.
-pub(crate) const MAX_CANDIDATES: usize = 16;
+const MAX_CANDIDATES: usize = 16;
 /// Seconds.
 const ROUND_DOWN_TO: u64 = 300;
 const LONGEST_TTL: Ttl = Ttl::from_millis(24 * 3600 * 1000);

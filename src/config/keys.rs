@@ -51,15 +51,19 @@ pub(crate) enum Known {
     Unknown,
 }
 
+/// Whether a key stands in a section, or in one below it.
+pub(crate) fn is_inside(key: &str, section: &str) -> bool {
+    key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
+}
+
 pub(crate) fn known(path: &str) -> Known {
-    let inside = |key: &&str| key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
     if KEYS.contains(&path) {
         Known::Key
     } else if path == "authenticate.claimed" {
         Known::Section
     } else if TABLES.contains(&path) {
         Known::Resources
-    } else if KEYS.iter().chain(TABLES).any(inside) {
+    } else if KEYS.iter().chain(TABLES).any(|key| is_inside(key, path)) {
         Known::Section
     } else {
         Known::Unknown
@@ -102,6 +106,15 @@ fn inside(section: &str) -> Vec<&'static str> {
 /// The environment variable that sets a key.
 pub(crate) fn variable(path: &str) -> String {
     format!("ACCRUE_{}", path.to_uppercase().replace('.', "__"))
+}
+
+/// The other name of a variable that sets a secret. With `_FILE` behind it, it names a file to read that from.
+pub(crate) fn secret_variable(path: &str) -> Option<&'static str> {
+    match path {
+        "ably.key" => Some("ABLY_API_KEY"),
+        "grant.secrets" => Some("ACCRUE_SECRETS"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use std::time::Duration;
 pub use keyring::Keyring;
 pub use problem::{ConfigError, Problem};
 
+use problem::Place;
 use secrets::Secrets;
 use source::Source;
 
@@ -180,9 +181,14 @@ impl Config {
 
     /// Shows a page at `/` and listens anywhere. For a demonstration, which makes up its secrets and believes anybody:
     /// so it still answers to localhost only, and a container may forward a port to it.
-    #[must_use]
-    pub fn for_demonstration(self, listen: SocketAddr, page: Page) -> Self {
-        Self { listen, page: Some(page), ..self }
+    ///
+    /// # Errors
+    /// [`ConfigError`], if `listen` is no address with a port.
+    pub fn for_demonstration(self, listen: &Flag, page: Page) -> Result<Self, ConfigError> {
+        let place = Place::Flag(listen.name);
+        let refuse = |message| ConfigError { problems: vec![Problem { place, message }] };
+        let listen = read::address(&listen.value).map_err(refuse)?;
+        Ok(Self { listen, page: Some(page), ..self })
     }
 
     fn token_ttl(&self) -> Ttl {

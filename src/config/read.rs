@@ -96,12 +96,13 @@ fn listen(source: &Source<'_>) -> SocketAddr {
             |port: u16| SocketAddr::from(([0, 0, 0, 0], port)),
         );
     }
-    let parse = |text: &str| {
-        text.replacen("localhost:", "127.0.0.1:", 1).parse().map_err(|_| {
-            format!("listen: {text:?} is not ADDRESS:PORT, such as \"127.0.0.1:8080\" or \"0.0.0.0:8080\"")
-        })
-    };
-    source.parsed("listen", parse).unwrap_or(default)
+    source.parsed("listen", address).unwrap_or(default)
+}
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.replacen("localhost:", "127.0.0.1:", 1).parse().map_err(|_| {
+        format!("listen: {text:?} is not ADDRESS:PORT, such as \"127.0.0.1:8080\" or \"0.0.0.0:8080\"")
+    })
 }
 
 fn choice<T: Copy>(source: &Source<'_>, path: &str, choices: &[(&str, T)]) -> T {

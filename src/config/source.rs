@@ -1,11 +1,12 @@
 use std::cell::RefCell;
+use std::iter;
 use std::ops::Range;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, Known, known, variable};
+use super::keys::{self, Known, known, secret_variable, variable};
 use super::problem::{ConfigError, Place, Problem};
 use super::{Environment, Flag};
 
@@ -53,10 +54,7 @@ impl<'a> Source<'a> {
     /// Whether a section is there: in the file, or by a variable for one of its keys.
     pub(crate) fn has(&self, section: &str) -> bool {
         self.in_file(section).is_some()
-            || keys::KEYS.iter().any(|key| {
-                let inside = key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
-                inside && self.variables(key).is_some()
-            })
+            || keys::KEYS.iter().any(|key| keys::is_inside(key, section) && self.variables(key).is_some())
     }
 
     pub(crate) fn is_set(&self, path: &str) -> bool {
@@ -238,15 +236,16 @@ impl<'a> Source<'a> {
     /// file to read it from.
     fn variables(&self, path: &str) -> Option<(String, String)> {
         let mut found: Vec<(String, String)> = Vec::new();
-        let mut names = vec![variable(path)];
-        names.extend(own_names(path).iter().map(|name| (*name).to_owned()));
-        for name in names {
+        let secret = secret_variable(path);
+        for name in iter::once(variable(path)).chain(secret.map(str::to_owned)) {
             if let Some(value) = self.variable(&name) {
                 found.push((name, value));
             }
         }
-        for name in own_names(path).iter().map(|name| format!("{name}_FILE")) {
-            let Some(file) = self.variable(&name) else { continue };
+        let file_variable = secret.map(|name| format!("{name}_FILE"));
+        if let Some(name) = file_variable
+            && let Some(file) = self.variable(&name)
+        {
             match self.environment.file(&file) {
                 Ok(content) => found.push((name, content.trim_end_matches(['\r', '\n']).to_owned())),
                 // its value is not repeated: it may be the secret itself, where the path of its file should stand
@@ -303,14 +302,6 @@ impl<'a> Source<'a> {
 
     fn file_place(&self, span: Range<usize>) -> Place {
         place(self.file.name, self.file.text, span)
-    }
-}
-
-fn own_names(path: &str) -> &'static [&'static str] {
-    match path {
-        "ably.key" => &["ABLY_API_KEY"],
-        "grant.secrets" => &["ACCRUE_SECRETS"],
-        _ => &[],
     }
 }
 

@@ -1,4 +1,4 @@
-use super::keys::{KEYS, Known, TABLES, advice, known, variable};
+use super::keys::{KEYS, Known, TABLES, advice, known, secret_variable, variable};
 use super::problem::Place;
 use super::{Config, ConfigError, Problem};
 use crate::nearest::nearest;
@@ -45,11 +45,7 @@ fn unread(name: &str) -> Option<Unread> {
         Known::Unknown => {}
     }
     if let Some(key) = path.strip_suffix("_file").filter(|key| KEYS.contains(key)) {
-        let set = match key {
-            "ably.key" => "ABLY_API_KEY_FILE".to_owned(),
-            "grant.secrets" => "ACCRUE_SECRETS_FILE".to_owned(),
-            _ => variable(key),
-        };
+        let set = secret_variable(key).map_or_else(|| variable(key), |name| format!("{name}_FILE"));
         let message = format!("only ABLY_API_KEY and ACCRUE_SECRETS have a _FILE form; set {set}");
         return Some(Unread::Refused(message));
     }

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::authenticate::cookies;
 use crate::grant::Unreadable;
-use crate::issuer::{MAX_CANDIDATES, Report, SealedChange};
+use crate::issuer::{Report, SealedChange, looked_at};
 
 /// How grants travel as cookies.
 ///
@@ -152,22 +152,13 @@ impl Carrier {
         matches!(self, Self::Header(_))
     }
 
-    /// The texts to look at, equal ones once. No more than are looked at, however many there are.
+    /// The texts that are looked at.
     pub(crate) fn presented(&self) -> Vec<String> {
-        let all: Box<dyn Iterator<Item = &String>> = match self {
-            Self::Cookies(candidates) => Box::new(candidates.iter().map(|candidate| &candidate.value)),
-            Self::Header(texts) => Box::new(texts.iter()),
+        let texts = match self {
+            Self::Cookies(candidates) => looked_at(candidates.iter().map(|candidate| &candidate.value)),
+            Self::Header(texts) => looked_at(texts),
         };
-        let mut presented: Vec<String> = Vec::new();
-        for text in all {
-            if presented.len() == MAX_CANDIDATES {
-                break;
-            }
-            if !presented.contains(text) {
-                presented.push(text.clone());
-            }
-        }
-        presented
+        texts.into_iter().cloned().collect()
     }
 
     /// Writes the change into an answer's headers. `report` tells which of the texts presented verified.

@@ -1,7 +1,6 @@
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use accrue::{Config, Environment, LogFormat, Outcome, Page};
+use accrue::{Config, Environment, Flag, LogFormat, Outcome, Page};
 use http::{HeaderValue, Response};
 use tracing::info;
 
@@ -52,15 +51,6 @@ impl Environment for DemoEnvironment {
 }
 
 pub(crate) fn demo(listen: &str, with_ably: bool) -> Result<ExitCode, String> {
-    let address: SocketAddr = listen
-        .replacen("localhost:", "127.0.0.1:", 1)
-        .parse()
-        .map_err(|_| format!("--listen: {listen:?} is not ADDRESS:PORT, such as 127.0.0.1:8080"))?;
-    if with_ably && !address.ip().is_loopback() {
-        return Err(format!(
-            "--listen: with --with-ably anybody who reaches {address} gets tokens for your Ably app; use a loopback address"
-        ));
-    }
     let key = match with_ably {
         true => {
             Process.variable("ABLY_API_KEY").ok_or("--with-ably: set ABLY_API_KEY to appId.keyId:secret")?
@@ -68,9 +58,16 @@ pub(crate) fn demo(listen: &str, with_ably: bool) -> Result<ExitCode, String> {
         false => MADE_UP_KEY.to_owned(),
     };
     let environment = DemoEnvironment { key, secret: keygen::fresh("demo") };
-    let config =
-        Config::parse("demo", CONFIG, &environment, &[]).map_err(|error| process::explain(&error))?;
-    let config = config.for_demonstration(address, page(with_ably));
+    let listen = Flag { key: "listen", name: "--listen", value: listen.to_owned() };
+    let config = Config::parse("demo", CONFIG, &environment, &[])
+        .and_then(|config| config.for_demonstration(&listen, page(with_ably)))
+        .map_err(|error| process::explain(&error))?;
+    if with_ably && !config.listen().ip().is_loopback() {
+        return Err(format!(
+            "--listen: with --with-ably anybody who reaches {} gets tokens for your Ably app; use a loopback address",
+            config.listen()
+        ));
+    }
 
     telemetry::start("info", LogFormat::Text)?;
     run(config, report_cookies, |address| {
