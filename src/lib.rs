@@ -102,9 +102,12 @@ mod nearest;
 mod proposal;
 
 // flow: asynchronous, no HTTP, no timers
+#[cfg(feature = "service")]
+mod http_client;
 mod issuer;
 mod maybe_send;
 mod permission;
+mod store;
 
 // service: HTTP types, no sockets, no timers
 #[cfg(feature = "service")]
@@ -130,11 +133,14 @@ pub use client::{Client, ClientId, ClientIdError};
 pub use grant::{
     Grant, SealedText, SealingKeys, SealingKeysError, SealingSecret, SealingSecretError, Unreadable, Unsealed,
 };
+#[cfg(feature = "service")]
+pub use http_client::{HttpCall, HttpClient, HttpClientError};
 pub use issuer::{Ask, Issued, Issuer, Refusal, RefusalReason, Report, SealedChange, Sealing, Strategy};
 pub use maybe_send::{MaybeSend, MaybeSync};
 pub use moment::Moment;
 pub use permission::{NoPermissions, PermissionCheck, RuleError, Rules};
 pub use proposal::{Asked, Decision, Question, Refused, Signable};
+pub use store::{GrantStore, MARKS_KEPT_FOR, MemoryStore, Store, StoreChange, StoreError, Stored, Whom};
 
 #[cfg(feature = "service")]
 pub use authenticate::{Authenticate, Caller, Claimed, ProxyHeader, ProxyHeaderError, Unauthenticated};
