@@ -33,7 +33,7 @@ fn auth_service() -> Result<AuthService, Box<dyn std::error::Error>> {
 
     let mut rules = Rules::default();
     rules.add("{clientId}:*", &["subscribe", "publish"], &Vocabulary::default())?;
-    let issuer = Issuer::new(key, Strategy::Cookie(sealing), rules);
+    let issuer = Issuer::new(key, Strategy::Cookie(sealing), rules)?;
 
     let authenticate = async |caller: Caller| match caller.extensions.get::<User>() {
         Some(User(name)) => Ok(Client::new(ClientId::try_from(name.as_str())?)),

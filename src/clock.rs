@@ -1,4 +1,5 @@
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::moment::Moment;
 
@@ -9,6 +10,12 @@ impl Moment {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut random = [0; 32];
         rand::fill(&mut random);
-        Self::new(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX), random)
+        Self::new(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX), random).with_stopwatch(uptime)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge: this is where time comes from")]
+fn uptime() -> Duration {
+    static STARTED: OnceLock<Instant> = OnceLock::new();
+    STARTED.get_or_init(Instant::now).elapsed()
 }

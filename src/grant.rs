@@ -209,10 +209,14 @@ impl<'a> SealedText<'a> {
         if bytes.len() > MAX_BYTES {
             return None;
         }
-        let text = std::str::from_utf8(&bytes).ok()?;
-        let capability = Capability::parse(text, vocabulary).ok()?;
-        (!capability.is_empty() && capability.to_string() == text).then_some(capability)
+        canonical(std::str::from_utf8(&bytes).ok()?, vocabulary)
     }
+}
+
+/// The capability that this text is the canonical form of; `None` for an empty one.
+pub(crate) fn canonical(text: &str, vocabulary: &Vocabulary) -> Option<Capability> {
+    let capability = Capability::parse(text, vocabulary).ok()?;
+    (!capability.is_empty() && capability.to_string() == text).then_some(capability)
 }
 
 /// CAPABILITIES in the shorter form.
@@ -342,11 +346,11 @@ const DEFLATED: &str = "z";
 const SALT: &[u8] = b"accrue/grant";
 /// base64url of 32 bytes without padding.
 const DIGEST_CHARS: usize = 43;
-const MAX_SINCE: u64 = 99_999_999_999;
+pub(crate) const MAX_SINCE: u64 = 99_999_999_999;
 /// Seconds that a grant may be ahead of this clock.
-const MAX_AHEAD: u64 = 60;
+pub(crate) const MAX_AHEAD: u64 = 60;
 /// The canonical capability inside a grant, in bytes.
-const MAX_BYTES: usize = 65_536;
+pub(crate) const MAX_BYTES: usize = 65_536;
 const MIN_SECRET_BYTES: usize = 32;
 
 #[cfg(test)]

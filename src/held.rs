@@ -7,7 +7,7 @@ use crate::proposal::{Permitted, Terms};
 pub(crate) struct Kept {
     /// What it says.
     pub(crate) grant: Grant,
-    /// Its id where it is kept; for a cookie, the sealed text itself.
+    /// Its id where it is kept: the text that it is kept as.
     pub(crate) id: String,
     /// Whether it is kept as it would be kept today, that is, sealed with the secret that seals now.
     pub(crate) current: bool,
@@ -76,6 +76,10 @@ impl Held {
             place.push(kept);
         }
         held
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.stale.is_empty() && self.lapsed.is_empty()
     }
 
     /// What counts without asking anybody.

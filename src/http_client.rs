@@ -1,10 +1,12 @@
 //! What the service asks others with: one trait, so that each platform brings its own.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 
 use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync};
 
@@ -58,6 +60,85 @@ pub enum HttpClientError {
     /// Not reached, not understood, or cut off.
     #[error("{0}")]
     Failed(String),
+}
+
+/// Reaches nobody: for a service that asks no other servers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoHttpClient;
+
+impl HttpClient for NoHttpClient {
+    async fn send(&self, _: HttpCall) -> Result<Response<Bytes>, HttpClientError> {
+        Err(HttpClientError::Failed("there is no HTTP client here".to_owned()))
+    }
+}
+
+/// The URL of something that is called: http or https, and without credentials in it.
+///
+/// ```
+/// use accrue::Endpoint;
+///
+/// let webhook = Endpoint::parse("http://127.0.0.1:3000/ably/permissions")?;
+/// assert!(webhook.is_local() && !webhook.is_encrypted());
+/// assert!(Endpoint::parse("https://user:password@app.example.com/").is_err());
+/// # Ok::<(), accrue::EndpointError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint(Uri);
+
+impl Endpoint {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// See [`EndpointError`].
+    pub fn parse(url: &str) -> Result<Self, EndpointError> {
+        let uri: Uri = url.parse().map_err(|_| EndpointError::Malformed)?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(EndpointError::Malformed);
+        };
+        if !matches!(scheme, "http" | "https") || url.contains('#') {
+            return Err(EndpointError::Malformed);
+        }
+        if authority.as_str().contains('@') {
+            return Err(EndpointError::Credentials);
+        }
+        Ok(Self(uri))
+    }
+
+    /// The URL.
+    pub fn uri(&self) -> &Uri {
+        &self.0
+    }
+
+    /// Whether others can't read along.
+    pub fn is_encrypted(&self) -> bool {
+        self.0.scheme_str() == Some("https")
+    }
+
+    /// Whether it is on this machine.
+    pub fn is_local(&self) -> bool {
+        let host = self.0.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    }
+}
+
+/// Without its query, which may hold a secret.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let authority = self.0.authority().map_or("", |authority| authority.as_str());
+        write!(f, "{}://{authority}{}", self.0.scheme_str().unwrap_or_default(), self.0.path())
+    }
+}
+
+/// Why a text is no [`Endpoint`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// Not a URL, of another scheme, or with a fragment.
+    #[error("not a URL such as \"https://app.example.com/ably/permissions\"")]
+    Malformed,
+    /// With a user in it.
+    #[error("a URL with a user or password in it would end up in logs: leave them out")]
+    Credentials,
 }
 
 /// An [`HttpClient`] of any kind. Clones share it.

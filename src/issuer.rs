@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::ably::{ApiKey, Format, Token, Ttl};
 use crate::capability::{Capability, Vocabulary};
@@ -10,6 +11,7 @@ use crate::held::{Change, Folded, Held, Kept};
 use crate::moment::Moment;
 use crate::permission::{AnyCheck, PermissionCheck, Rules};
 use crate::proposal::{Decision, Permitted, Proposal, Refused, Signable, Terms};
+use crate::store::{Store, StoreChange, StoreError, Stored, row};
 
 /// Who remembers what a client was permitted.
 #[derive(Debug, Clone)]
@@ -21,6 +23,8 @@ pub enum Strategy {
     Client,
     /// The client, in grants that the server sealed: only what is new or has aged is checked.
     Cookie(Sealing),
+    /// The server, in a store: only what is new or has aged is checked.
+    Store(Store),
 }
 
 /// How grants are sealed.
@@ -113,7 +117,7 @@ pub enum RefusalReason {
     Nothing,
     /// The check says that the client may not be here at all.
     Barred,
-    /// The check did not answer, and there was nothing to fall back on.
+    /// The check did not answer, and there was nothing to fall back on; or the store did not.
     Unavailable,
 }
 
@@ -148,11 +152,39 @@ pub struct Report {
     pub added: Capability,
     /// The name of the check, if it was asked.
     pub check: Option<&'static str>,
-    /// Why the check could not tell, if it couldn't.
+    /// What did not answer, if something didn't, and why.
     pub cause: Option<String>,
     /// For each text presented, repeats left out, in order and as far as they were looked at: the kid of the secret that it was
     /// sealed with, or why it does not count.
     pub grants: Vec<Result<String, Unreadable>>,
+    /// How long things took.
+    pub took: Took,
+}
+
+/// How long the parts of the flow took that may wait for others; zero without a [stopwatch](Moment::with_stopwatch).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Took {
+    /// Reading what is held.
+    pub recall: Duration,
+    /// The permission check, if it was asked.
+    pub check: Option<Duration>,
+    /// Writing what is held from now on.
+    pub remember: Duration,
+}
+
+/// Why there is no such issuer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssuerError {
+    /// [`Strategy::Server`] asks what a client may do at all.
+    #[error(
+        "under strategy \"server\" the check has to say all that a client may do, which {check:?} can't: take another strategy, or another check"
+    )]
+    CannotAnswerEverything {
+        /// Its name.
+        check: &'static str,
+    },
 }
 
 /// Issues tokens: from who asks, what they wish for and what they present, to a signed token and what they
@@ -169,7 +201,7 @@ pub struct Report {
 /// let keys = SealingKeys::new(&key, vec![secret])?;
 /// let mut rules = Rules::default();
 /// rules.add("chat:*", &["subscribe"], &ably)?;
-/// let issuer = Issuer::new(key, Strategy::Cookie(Sealing::new(keys)), rules);
+/// let issuer = Issuer::new(key, Strategy::Cookie(Sealing::new(keys)), rules)?;
 ///
 /// let mut ask = Ask::new(Client::new(ClientId::try_from("alice")?));
 /// ask.wishes = Capability::parse(r#"{"chat:1":["subscribe"],"private:1":["subscribe"]}"#, &ably)?;
@@ -191,6 +223,8 @@ pub struct Report {
 pub struct Issuer {
     key: ApiKey,
     strategy: Strategy,
+    /// Where revocations are noted, and under [`Strategy::Store`] grants.
+    store: Option<Store>,
     check: Box<dyn AnyCheck>,
     given: Rules,
     ceiling: Capability,
@@ -204,10 +238,20 @@ pub struct Issuer {
 impl Issuer {
     /// An issuer with nothing given, a key that may do everything, TokenRequests of an hour, and grants that are
     /// checked again after eight hours.
-    pub fn new(key: ApiKey, strategy: Strategy, check: impl PermissionCheck) -> Self {
+    ///
+    /// # Errors
+    /// For [`Strategy::Server`] with a check that can't say all that a client may do.
+    pub fn new(key: ApiKey, strategy: Strategy, check: impl PermissionCheck) -> Result<Self, IssuerError> {
+        if matches!(strategy, Strategy::Server) && !check.answers_everything() {
+            return Err(IssuerError::CannotAnswerEverything { check: check.name() });
+        }
         let vocabulary = Vocabulary::default();
-        Self {
+        Ok(Self {
             key,
+            store: match &strategy {
+                Strategy::Store(store) => Some(store.clone()),
+                _ => None,
+            },
             strategy,
             check: Box::new(check),
             given: Rules::default(),
@@ -217,6 +261,16 @@ impl Issuer {
             ttl: Ttl::from_millis(3_600_000),
             jitter: 0.0,
             recheck_after: 8 * 3600,
+        })
+    }
+
+    /// Heeds the revocations noted in this store under [`Strategy::Cookie`]. [`Strategy::Store`] heeds those in its own
+    /// store anyway; under the others nothing is kept that could be revoked.
+    #[must_use]
+    pub fn with_revocations(self, store: Store) -> Self {
+        match self.strategy {
+            Strategy::Cookie(_) => Self { store: Some(store), ..self },
+            Strategy::Store(_) | Strategy::Client | Strategy::Server => self,
         }
     }
 
@@ -282,122 +336,228 @@ impl Issuer {
         self.recheck_after.saturating_mul(2)
     }
 
+    /// Whether what clients hold is in a store of the server's.
+    pub fn keeps_in_store(&self) -> bool {
+        matches!(self.strategy, Strategy::Store(_))
+    }
+
+    /// Whether the store, if there is one, can be reached.
+    ///
+    /// # Errors
+    /// If not.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        match &self.store {
+            Some(store) => store.ready().await,
+            None => Ok(()),
+        }
+    }
+
     /// The whole flow: recall, propose, check, settle, fold, remember, sign.
     ///
     /// # Errors
-    /// [`Refusal`] if there is nothing to sign, the client is barred, or the check did not answer and there is
-    /// nothing to fall back on.
+    /// [`Refusal`] if there is nothing to sign, the client is barred, or something did not answer and there is nothing
+    /// to fall back on.
     pub async fn issue(&self, ask: Ask, moment: &Moment) -> Result<Issued, Refusal> {
         let client = Arc::new(ask.client);
         let given = self.given.filled_in(&client).intersect(&self.ceiling);
         let terms = Terms { given: &given, ceiling: &self.ceiling };
         let mut report = Report::default();
 
-        let held = self.recall(&client, &ask.presented, moment, &mut report);
+        let recalled = match self.recall(&client, ask.presented, moment, &mut report).await {
+            Ok(recalled) => recalled,
+            Err(error) => return Err(Refusal::unavailable(error, &ask.wishes, report)),
+        };
+        let held = &recalled.held;
         let proposal = match self.strategy {
             Strategy::Server => Proposal::everything(),
-            Strategy::Client | Strategy::Cookie(_) => Proposal::new(&held, ask.wishes, &terms),
+            Strategy::Client | Strategy::Cookie(_) | Strategy::Store(_) => {
+                Proposal::new(held, ask.wishes, &terms)
+            }
         };
+        let wishes = proposal.wishes();
 
         let decision = match proposal.question(&client) {
             Some(question) => {
                 report.check = Some(self.check.name());
-                Some(self.check.check(question).await)
+                let asked_at = moment.elapsed();
+                let decision = self.check.check(question).await;
+                report.took.check = Some(moment.elapsed().saturating_sub(asked_at));
+                Some(decision)
             }
             None => None,
         };
         if let Some(Decision::Unavailable(cause)) = &decision {
-            report.cause = Some(cause.clone());
+            report.note(cause);
         }
 
         let Some(permitted) = proposal.settle(decision, &terms) else {
-            return Err(Refusal {
-                reason: RefusalReason::Barred,
-                change: self.sealed(&client.id, held.forget(), &ask.presented),
-                refused: Refused::default(),
-                report,
-            });
+            return Err(
+                match self.remember(&client.id, held.forget(), &recalled, moment, &mut report).await {
+                    Ok(change) => {
+                        Refusal { reason: RefusalReason::Barred, change, refused: Refused::default(), report }
+                    }
+                    Err(error) => Refusal::unavailable(error, wishes, report),
+                },
+            );
         };
         let unanswered = permitted.unanswered();
+        if unanswered && recalled.in_doubt {
+            return Err(Refusal::unavailable("what is held may be revoked", wishes, report));
+        }
 
-        let since = since(moment.now_secs(), client.not_before);
+        let since = since(moment.now_secs(), recalled.not_before);
         let folded = match &self.strategy {
-            Strategy::Cookie(sealing) => held.fold(permitted, since, &room(sealing, &client.id), &terms),
+            Strategy::Cookie(_) | Strategy::Store(_) => {
+                held.fold(permitted, since, &|grant| self.has_room(&client.id, grant), &terms)
+            }
             Strategy::Server | Strategy::Client => Folded::forgotten(permitted),
         };
-        let change = self.sealed(&client.id, folded.change, &ask.presented);
-        report.added = folded.permitted.added().clone();
 
         let (signable, left_out) = folded.permitted.to_sign(&terms);
+        if signable.is_none() && unanswered {
+            return Err(Refusal::unavailable("nothing to fall back on", wishes, report));
+        }
         if !left_out.is_empty() {
-            report.cause =
-                Some(format!("the token would exceed 64 KiB: {} resources left out", left_out.len()));
+            report.note(format!("the token would exceed 64 KiB: {} resources left out", left_out.len()));
         }
         let full = folded.full.union(&left_out);
-        let refused = Refused::sort(proposal.wishes(), signable.as_ref(), &full, unanswered);
+        let refused = Refused::sort(wishes, signable.as_ref(), &full, unanswered);
+
+        let change = match self.remember(&client.id, folded.change, &recalled, moment, &mut report).await {
+            Ok(change) => change,
+            Err(error) => return Err(Refusal::unavailable(error, wishes, report)),
+        };
+        report.added = folded.permitted.added().clone();
         match signable {
             Some(signable) => {
                 let ttl = self.ttl(ask.ttl, &folded.permitted, moment);
                 let token = Token::sign(self.format, &self.key, &signable, &client.id, ttl, moment);
                 Ok(Issued { token, permitted: signable, change, refused, report })
             }
-            None if unanswered => Err(Refusal {
-                reason: RefusalReason::Unavailable,
-                change: SealedChange::default(),
-                refused,
-                report,
-            }),
             None => Err(Refusal { reason: RefusalReason::Nothing, change, refused, report }),
         }
     }
 
-    /// Gives up what `unwanted` covers of what the client presents.
-    pub fn give_up(
+    /// Gives up what `unwanted` covers of what the client holds; without it, everything.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn give_up(
         &self,
         client: &Client,
-        unwanted: &Capability,
-        presented: &[String],
+        unwanted: Option<&Capability>,
+        presented: Vec<String>,
         moment: &Moment,
-    ) -> (SealedChange, Report) {
+    ) -> Result<(SealedChange, Report), StoreError> {
         let mut report = Report::default();
-        let Strategy::Cookie(sealing) = &self.strategy else {
-            return (SealedChange::default(), report);
+        let recalled = self.recall(client, presented, moment, &mut report).await?;
+        let change = match unwanted {
+            Some(unwanted) => recalled.held.give_up(unwanted, &|grant| self.has_room(&client.id, grant)),
+            None => recalled.held.forget(),
         };
-        let held = self.recall(client, presented, moment, &mut report);
-        let change = held.give_up(unwanted, &room(sealing, &client.id));
-        (self.sealed(&client.id, change, presented), report)
+        let change = self.remember(&client.id, change, &recalled, moment, &mut report).await?;
+        Ok((change, report))
     }
 
-    /// Those of the presented grants that are this client's.
-    fn recall(&self, client: &Client, presented: &[String], moment: &Moment, report: &mut Report) -> Held {
-        let Strategy::Cookie(sealing) = &self.strategy else {
-            return Held::default();
+    /// What this client holds: of what it presents, or in the store.
+    async fn recall(
+        &self,
+        client: &Client,
+        presented: Vec<String>,
+        moment: &Moment,
+        report: &mut Report,
+    ) -> Result<Recalled, StoreError> {
+        let started = moment.elapsed();
+        let (stored, in_doubt) = match &self.store {
+            None => (Stored::default(), false),
+            Some(store) => match store.read(&client.id).await {
+                Ok(stored) => (stored, false),
+                Err(error) if self.keeps_in_store() => return Err(error),
+                Err(error) => {
+                    report.note(error);
+                    (Stored::default(), true)
+                }
+            },
         };
         let now = moment.now_secs();
         let mut kept: Vec<Kept> = Vec::new();
-        for text in looked_at(presented) {
-            let read = sealing.keys.unseal(&client.id, text, now, &self.vocabulary).map(|unsealed| {
-                kept.push(Kept { grant: unsealed.grant, id: text.clone(), current: unsealed.current });
-                unsealed.kid
-            });
-            report.grants.push(read);
-        }
-        Held::sort(kept, now, self.recheck_after, client.not_before)
+        let texts = match &self.strategy {
+            Strategy::Cookie(sealing) => {
+                for text in looked_at(&presented) {
+                    let read = sealing.keys.unseal(&client.id, text, now, &self.vocabulary).map(|unsealed| {
+                        kept.push(Kept {
+                            grant: unsealed.grant,
+                            id: text.clone(),
+                            current: unsealed.current,
+                        });
+                        unsealed.kid
+                    });
+                    report.grants.push(read);
+                }
+                presented
+            }
+            Strategy::Store(_) => {
+                for text in &stored.texts {
+                    let grant = row::read(text, now, &self.vocabulary);
+                    kept.extend(grant.map(|grant| Kept { grant, id: text.clone(), current: true }));
+                }
+                stored.texts
+            }
+            Strategy::Server | Strategy::Client => Vec::new(),
+        };
+        let not_before = client.not_before.max(stored.not_before);
+        // what may be revoked counts as revoked
+        let revoked_until = if in_doubt { Some(u64::MAX) } else { not_before };
+        let held = Held::sort(kept, now, self.recheck_after, revoked_until);
+        report.took.recall = moment.elapsed().saturating_sub(started);
+        Ok(Recalled { in_doubt: in_doubt && !held.is_empty(), held, texts, not_before })
     }
 
-    /// What is there already is neither set again nor dropped.
-    fn sealed(&self, client: &ClientId, change: Change, presented: &[String]) -> SealedChange {
-        let Strategy::Cookie(sealing) = &self.strategy else {
-            return SealedChange::default();
-        };
-        let sealed: Option<BTreeSet<String>> =
-            change.put.iter().map(|grant| sealing.keys.seal(client, grant)).collect();
-        // what can't be sealed has no room, and then nothing is dropped for it either
-        let Some(put) = sealed else { return SealedChange::default() };
-        SealedChange {
-            drop: change.drop.into_iter().filter(|text| !put.contains(text)).collect(),
-            put: put.into_iter().filter(|text| !presented.contains(text)).collect(),
+    /// Writes a change to the store, or returns it for the client to keep.
+    async fn remember(
+        &self,
+        client: &ClientId,
+        change: Change,
+        recalled: &Recalled,
+        moment: &Moment,
+        report: &mut Report,
+    ) -> Result<SealedChange, StoreError> {
+        let put: Option<BTreeSet<String>> = change.put.iter().map(|grant| self.text(client, grant)).collect();
+        // what can't be written has no room, and then nothing is dropped for it either
+        let Some(put) = put else { return Ok(SealedChange::default()) };
+        // what is there already is neither put again nor dropped
+        let drop = change.drop.into_iter().filter(|text| !put.contains(text)).collect();
+        let put = put.into_iter().filter(|text| !recalled.texts.contains(text)).collect();
+        let change = SealedChange { put, drop };
+        match &self.strategy {
+            Strategy::Store(store) if !change.is_empty() => {
+                let started = moment.elapsed();
+                let SealedChange { put, drop } = change;
+                let change = StoreChange { put, drop, now: moment.now_secs(), keep_for: self.keep_for() };
+                store.apply(client, change).await?;
+                report.took.remember = moment.elapsed().saturating_sub(started);
+                Ok(SealedChange::default())
+            }
+            _ => Ok(change),
         }
+    }
+
+    /// A grant as it is kept.
+    fn text(&self, client: &ClientId, grant: &Grant) -> Option<String> {
+        match &self.strategy {
+            Strategy::Cookie(sealing) => sealing.keys.seal(client, grant),
+            Strategy::Store(_) => row::write(grant),
+            Strategy::Server | Strategy::Client => None,
+        }
+    }
+
+    /// Whether a grant is short enough to be kept.
+    fn has_room(&self, client: &ClientId, grant: &Grant) -> bool {
+        let most = match &self.strategy {
+            Strategy::Cookie(sealing) => sealing.max_bytes,
+            _ => usize::MAX,
+        };
+        self.text(client, grant).is_some_and(|text| text.len() <= most)
     }
 
     fn ttl(&self, wish: Option<Ttl>, permitted: &Permitted, moment: &Moment) -> Ttl {
@@ -429,9 +589,37 @@ impl fmt::Debug for Issuer {
     }
 }
 
-/// Whether a grant, sealed, is short enough to be carried.
-fn room<'a>(sealing: &'a Sealing, client: &'a ClientId) -> impl Fn(&Grant) -> bool + 'a {
-    move |grant| sealing.keys.seal(client, grant).is_some_and(|text| text.len() <= sealing.max_bytes)
+/// What a client holds.
+struct Recalled {
+    held: Held,
+    /// The texts that are kept, whatever they say.
+    texts: Vec<String>,
+    /// Up to when it is revoked, so far as that is known.
+    not_before: Option<u64>,
+    /// It is not known, and all that is held counts as revoked.
+    in_doubt: bool,
+}
+
+impl Refusal {
+    fn unavailable(cause: impl ToString, wishes: &Capability, mut report: Report) -> Self {
+        report.note(cause);
+        Self {
+            reason: RefusalReason::Unavailable,
+            change: SealedChange::default(),
+            refused: Refused { unavailable: wishes.clone(), ..Refused::default() },
+            report,
+        }
+    }
+}
+
+impl Report {
+    fn note(&mut self, cause: impl ToString) {
+        let cause = cause.to_string();
+        self.cause = Some(match self.cause.take() {
+            Some(earlier) => format!("{earlier}; {cause}"),
+            None => cause,
+        });
+    }
 }
 
 /// Of the texts presented, those that are looked at: equal ones once, and no more than sixteen, however many there are.

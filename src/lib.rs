@@ -49,7 +49,7 @@
 //!     None => Err(Unauthenticated::Refused("no session".into())),
 //! };
 //!
-//! let issuer = Issuer::new(key, Strategy::Cookie(sealing), check);
+//! let issuer = Issuer::new(key, Strategy::Cookie(sealing), check)?;
 //! let service = AuthService::new(issuer, authenticate, ServiceSettings::default(), Moment::now);
 //!
 //! // A wish for two channels, of which one is permitted: a token for that one, and a cookie to keep.
@@ -117,6 +117,8 @@ mod config;
 #[cfg(any(feature = "config", feature = "server"))]
 mod limits;
 #[cfg(feature = "service")]
+mod revocation;
+#[cfg(feature = "service")]
 mod service;
 
 // native: where clocks, chance and sockets are
@@ -134,26 +136,40 @@ pub use grant::{
     Grant, SealedText, SealingKeys, SealingKeysError, SealingSecret, SealingSecretError, Unreadable, Unsealed,
 };
 #[cfg(feature = "service")]
-pub use http_client::{HttpCall, HttpClient, HttpClientError};
-pub use issuer::{Ask, Issued, Issuer, Refusal, RefusalReason, Report, SealedChange, Sealing, Strategy};
+pub use http_client::{Endpoint, EndpointError, HttpCall, HttpClient, HttpClientError, NoHttpClient};
+pub use issuer::{
+    Ask, Issued, Issuer, IssuerError, Refusal, RefusalReason, Report, SealedChange, Sealing, Strategy, Took,
+};
 pub use maybe_send::{MaybeSend, MaybeSync};
 pub use moment::Moment;
 pub use permission::{NoPermissions, PermissionCheck, RuleError, Rules};
+#[cfg(feature = "service")]
+pub use permission::{Webhook, WebhookSettings};
 pub use proposal::{Asked, Decision, Question, Refused, Signable};
-pub use store::{GrantStore, MARKS_KEPT_FOR, MemoryStore, Store, StoreChange, StoreError, Stored, Whom};
+pub use store::{
+    GrantStore, MARKS_KEPT_FOR, MemoryStore, Store, StoreChange, StoreError, StoreUrl, StoreUrlError, Stored,
+    Whom,
+};
 
 #[cfg(feature = "service")]
-pub use authenticate::{Authenticate, Caller, Claimed, ProxyHeader, ProxyHeaderError, Unauthenticated};
+pub use authenticate::{
+    Authenticate, Caller, Claimed, ForwardAuth, ProxyHeader, ProxyHeaderError, Unauthenticated,
+};
 #[cfg(feature = "jwt")]
 pub use authenticate::{SessionJwt, SessionJwtError};
 #[cfg(feature = "config")]
-pub use config::{Config, ConfigError, Environment, Flag, Keyring, LogFormat, NoEnvironment, Problem};
+pub use config::{
+    AssembleError, Assembled, Config, ConfigError, Environment, Flag, Keyring, LogFormat, NoEnvironment,
+    Problem,
+};
 #[cfg(any(feature = "config", feature = "server"))]
 pub use limits::Limits;
+#[cfg(feature = "service")]
+pub use revocation::{Half, Revocation, Revoked};
 #[cfg(feature = "server")]
-pub use serve::serve;
+pub use serve::{Handler, serve};
 #[cfg(feature = "service")]
 pub use service::{
-    AuthService, Body, Carried, CookieNameError, CookieScope, CookieSettings, OriginError, Origins, Outcome,
-    OutcomeKind, Page, ServiceSettings,
+    AdminAccess, AdminService, AdminTokenError, AuthService, Body, Carried, CookieNameError, CookieScope,
+    CookieSettings, OriginError, Origins, Outcome, OutcomeKind, Page, Revoking, ServiceSettings,
 };

@@ -50,6 +50,12 @@ impl Key {
         self.0.ct_eq(other).into()
     }
 
+    /// The secret itself, for where a protocol wants it sent.
+    #[cfg(feature = "service")]
+    pub(crate) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
     fn mac(&self, message: &[&[u8]]) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
         for part in message {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
 
@@ -15,12 +17,25 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
 pub struct Moment {
     now_ms: u64,
     random: [u8; 32],
+    stopwatch: fn() -> Duration,
+    started: Duration,
 }
 
 impl Moment {
     /// A moment from Unix milliseconds and bytes of a cryptographic random source, fresh for every request.
     pub fn new(now_ms: u64, random: [u8; 32]) -> Self {
-        Self { now_ms, random }
+        Self { now_ms, random, stopwatch: || Duration::ZERO, started: Duration::ZERO }
+    }
+
+    /// With a clock that never goes back, to measure by how long things take: for counters, never for deciding.
+    #[must_use]
+    pub fn with_stopwatch(self, stopwatch: fn() -> Duration) -> Self {
+        Self { stopwatch, started: stopwatch(), ..self }
+    }
+
+    /// How long ago this moment was; zero without a stopwatch.
+    pub fn elapsed(&self) -> Duration {
+        (self.stopwatch)().saturating_sub(self.started)
     }
 
     /// Unix milliseconds.

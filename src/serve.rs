@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::error::Error;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -6,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
@@ -18,7 +20,50 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::limits::Limits;
-use crate::service::{AuthService, Body};
+use crate::service::{AdminService, AuthService, Body};
+
+/// What [`serve`] serves.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request.
+    fn handle<B>(&self, request: Request<B>) -> impl Future<Output = Response<Body>> + Send
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>;
+
+    /// What is answered when there is too much to do to look at the request.
+    fn overloaded(&self, head: &Parts) -> Response<Body>;
+}
+
+impl Handler for AuthService {
+    fn handle<B>(&self, request: Request<B>) -> impl Future<Output = Response<Body>> + Send
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.handle(request)
+    }
+
+    fn overloaded(&self, head: &Parts) -> Response<Body> {
+        self.overloaded(head)
+    }
+}
+
+impl Handler for AdminService {
+    fn handle<B>(&self, request: Request<B>) -> impl Future<Output = Response<Body>> + Send
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.handle(request)
+    }
+
+    fn overloaded(&self, head: &Parts) -> Response<Body> {
+        self.overloaded(head)
+    }
+}
 
 /// Serves HTTP/1.1 on a listener until `shutdown` is ready, then stops accepting and lets requests in flight finish.
 ///
@@ -35,13 +80,13 @@ use crate::service::{AuthService, Body};
 /// ```
 pub async fn serve(
     listener: TcpListener,
-    service: AuthService,
+    handler: impl Handler,
     limits: Limits,
     on_response: impl Fn(&mut Response<Body>, Duration) + Send + Sync + 'static,
     shutdown: impl Future<Output = ()>,
 ) {
     let server = Arc::new(Server {
-        service,
+        handler,
         limits,
         requests: Semaphore::new(limits.requests),
         on_response: Box::new(on_response),
@@ -78,8 +123,8 @@ pub async fn serve(
     let _ = timeout(limits.drain_timeout, graceful.shutdown()).await;
 }
 
-struct Server {
-    service: AuthService,
+struct Server<H> {
+    handler: H,
     limits: Limits,
     requests: Semaphore,
     on_response: Box<OnResponse>,
@@ -93,8 +138,8 @@ enum Admitted {
     No,
 }
 
-async fn connection(
-    server: Arc<Server>,
+async fn connection<H: Handler>(
+    server: Arc<Server<H>>,
     stream: TcpStream,
     permit: OwnedSemaphorePermit,
     admitted: Admitted,
@@ -125,7 +170,7 @@ async fn connection(
     drop(permit);
 }
 
-impl Server {
+impl<H: Handler> Server<H> {
     async fn answer(&self, request: Request<Incoming>, admitted: Admitted) -> Response<Body> {
         let started = Instant::now();
         // a server that has much to do is not dead
@@ -136,9 +181,9 @@ impl Server {
             true => {
                 let deadline = started + self.limits.body_timeout;
                 let request = request.map(|body| Timely { body, late: Box::pin(sleep_until(deadline)) });
-                self.service.handle(request).await
+                self.handler.handle(request).await
             }
-            false => self.service.overloaded(&request.into_parts().0),
+            false => self.handler.overloaded(&request.into_parts().0),
         };
         drop(permit);
         (self.on_response)(&mut response, started.elapsed());

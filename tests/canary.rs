@@ -11,8 +11,8 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Request};
 use accrue::ably::{ApiKey, Format, UntrustedJwt, UntrustedTokenRequest};
 use accrue::{
     Ask, Asked, Caller, Capability, Client, ClientId, Config, Decision, Environment, Issuer, Keyring, Moment,
-    NoEnvironment, Outcome, ProxyHeader, Question, SealedText, Sealing, SealingKeys, SealingSecret,
-    SessionJwt, Strategy, Vocabulary,
+    NoEnvironment, NoHttpClient, Outcome, ProxyHeader, Question, SealedText, Sealing, SealingKeys,
+    SealingSecret, SessionJwt, Strategy, Vocabulary,
 };
 use http::Answer;
 use process::Server;
@@ -398,7 +398,8 @@ async fn nothing_leaks_through_debug() {
     let alice = || Client::new(ClientId::try_from("alice").expect("well-formed"));
     let mut presented = Vec::new();
     for format in [Format::Request, Format::Jwt] {
-        let issuer = Issuer::new(key.clone(), strategy.clone(), check).with_format(format);
+        let issuer =
+            Issuer::new(key.clone(), strategy.clone(), check).expect("they go together").with_format(format);
         let mut ask = Ask::new(alice());
         ask.wishes =
             Capability::parse(r#"{"chat:1":["subscribe"]}"#, &Vocabulary::default()).expect("well-formed");
@@ -446,7 +447,8 @@ async fn nothing_leaks_through_debug() {
     let caller = Caller::new(headers.clone(), 1_700_000_200);
     let config = || Config::parse("accrue.toml", CONFIG, &Made, &[]).expect("complete");
     let keyring = Keyring::parse("accrue.toml", CONFIG, &Made).expect("complete");
-    let service = config().assemble(move || Moment::new(1_700_000_200_000, random));
+    let moments = move || Moment::new(1_700_000_200_000, random);
+    let service = config().assemble(NoHttpClient, String::new, moments).expect("it needs nothing").service;
     let mut request = Request::new(http_body_util::Empty::<bytes::Bytes>::new());
     *request.uri_mut() = format!("/auth?{WISH}").parse().expect("a target");
     *request.headers_mut() = headers;

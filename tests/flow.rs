@@ -612,10 +612,9 @@ fn two_grants_that_do_not_fit_one_cookie_stay_as_they_are_and_count() {
     answer.asks("gamma=subscribe").signs(&both).misses("", "", "gamma=subscribe").changes_nothing();
 
     // a part is given up, and there is room again
-    let (change, _) = scene.issuer.give_up(&scene.client, &cap("beta:*=*"), &[], &moment(T0, 0));
+    let (change, _) = scene.give_up("beta:*=*", &[]);
     assert!(change.is_empty());
-    let (change, _) =
-        scene.issuer.give_up(&scene.client, &cap(&b), &scene.browser.presents(), &moment(T0, 0));
+    let (change, _) = scene.give_up(&b, &scene.browser.presents());
     scene.browser.apply(&change);
     scene.holds(&[(&a, T0 - HOUR)]);
     scene.ask("gamma=subscribe").meets_every_wish();
@@ -805,8 +804,7 @@ fn what_is_given_up_is_gone_and_nothing_else() {
             scene.keeps(entries, *since);
         }
         let presented = scene.browser.presents();
-        let (change, report) =
-            scene.issuer.give_up(&scene.client, &cap(unwanted), &presented, &moment(scene.now, 0));
+        let (change, report) = scene.give_up(unwanted, &presented);
         scene.inspect(&change, &presented);
         assert_eq!(report.grants.len(), held.len() + 1);
         scene.browser.apply(&change);
@@ -824,7 +822,7 @@ fn giving_up_a_part_leaves_the_rest_of_what_is_to_be_checked_again() {
         scene.client.not_before = not_before;
         scene.keeps("chat:1=subscribe chat:2=subscribe", lapsed);
         let presented = scene.browser.presents();
-        let (change, _) = scene.issuer.give_up(&scene.client, &cap("chat:1=*"), &presented, &moment(T0, 0));
+        let (change, _) = scene.give_up("chat:1=*", &presented);
         scene.inspect(&change, &presented);
         scene.browser.apply(&change);
         scene.ask("").asks("chat:2=subscribe").signs("chat:2=subscribe");
@@ -838,7 +836,7 @@ fn giving_up_makes_nothing_older_that_it_does_not_touch() {
     scene.keeps("chat:1=subscribe", T0);
     scene.keeps("chat:2=subscribe", T0 - 2 * RECHECK_AFTER + MINUTE);
     let presented = scene.browser.presents();
-    let (change, _) = scene.issuer.give_up(&scene.client, &cap("chat:3=*"), &presented, &moment(T0, 0));
+    let (change, _) = scene.give_up("chat:3=*", &presented);
     scene.browser.apply(&change);
     scene.mood(Mood::Down);
     scene.at(T0 + HOUR).ask("").signs("chat:1=subscribe");
@@ -1154,7 +1152,7 @@ proptest! {
             held
         };
         let (before, presented) = (held(&scene), scene.browser.presents());
-        let (change, _) = scene.issuer.give_up(&scene.client, &cap(&unwanted), &presented, &moment(T0, 0));
+        let (change, _) = scene.give_up(&unwanted, &presented);
         scene.inspect(&change, &presented);
         scene.browser.apply(&change);
         prop_assert_eq!(held(&scene), before.map(|capability| capability.minus(&cap(&unwanted))));

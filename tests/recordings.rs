@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use accrue::ably::{ApiKey, UntrustedTokenRequest};
-use accrue::{Config, Environment, Limits, Moment};
+use accrue::{Config, Environment, Limits, Moment, NoHttpClient};
 use answer::Answer;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -225,7 +225,8 @@ struct Running {
 impl Running {
     async fn start(way: Way) -> Self {
         let config = Config::parse("test", &way.toml(), &Origins, &[]).unwrap();
-        let service = config.assemble(|| Moment::new(NOW * 1000, [7; 32]));
+        let moments = || Moment::new(NOW * 1000, [7; 32]);
+        let service = config.assemble(NoHttpClient, String::new, moments).unwrap().service;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

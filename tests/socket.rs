@@ -37,7 +37,7 @@ impl Server {
 
     async fn with_check(limits: Limits, check: impl PermissionCheck) -> Self {
         let key = ApiKey::parse("app.key:an-ably-secret").expect("well-formed");
-        let issuer = Issuer::new(key, Strategy::Client, check);
+        let issuer = Issuer::new(key, Strategy::Client, check).expect("they go together");
         let mut settings = ServiceSettings::default();
         settings.origins = Origins::new(["https://app.example.com"]).expect("well-formed");
         let service = AuthService::new(issuer, Claimed, settings, Moment::now);

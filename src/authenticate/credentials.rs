@@ -1,26 +1,24 @@
 use cookie::Cookie;
-use http::HeaderMap;
-#[cfg(feature = "jwt")]
-use http::header::AUTHORIZATION;
-use http::header::COOKIE;
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderMap, HeaderValue};
 
-#[cfg(feature = "jwt")]
 use super::{Unauthenticated, refused};
 
-/// The bearer token (RFC 6750), if `Authorization` says anything. Empty and `-` count as absent: with
-/// `authHeaders: {authorization: "-"}` ably-js sends cookies to another origin.
-#[cfg(feature = "jwt")]
-pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Unauthenticated> {
+/// The one `Authorization`, if it says anything. Empty and `-` count as absent: with `authHeaders: {authorization: "-"}`
+/// ably-js sends cookies to another origin.
+pub(crate) fn authorization(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Unauthenticated> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (value, more) = (values.next(), values.next());
     if more.is_some() {
         return Err(refused("several Authorization headers"));
     }
-    let Some(value) = value else { return Ok(None) };
+    Ok(value.filter(|value| !matches!(value.as_bytes().trim_ascii(), b"" | b"-")))
+}
+
+/// The bearer token (RFC 6750), if there is any `Authorization`.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Unauthenticated> {
+    let Some(value) = authorization(headers)? else { return Ok(None) };
     let value = value.to_str().map_err(|_| refused("Authorization is not ASCII"))?.trim();
-    if matches!(value, "" | "-") {
-        return Ok(None);
-    }
     match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
         _ => Err(refused("Authorization is not of the form \"Bearer TOKEN\"")),
@@ -42,11 +40,9 @@ pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (String, Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
-    #[cfg(feature = "jwt")]
     #[test]
-    fn authorization() {
+    fn bearer_tokens() {
         let read = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for value in values {

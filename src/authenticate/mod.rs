@@ -2,6 +2,7 @@
 
 mod claimed;
 mod credentials;
+mod forward;
 mod header;
 #[cfg(feature = "jwt")]
 mod jwt;
@@ -9,9 +10,9 @@ mod jwt;
 use http::{Extensions, HeaderMap};
 
 pub use claimed::Claimed;
-#[cfg(feature = "jwt")]
 pub(crate) use credentials::bearer;
 pub(crate) use credentials::cookies;
+pub use forward::ForwardAuth;
 pub use header::{ProxyHeader, ProxyHeaderError};
 #[cfg(feature = "jwt")]
 pub use jwt::{SessionJwt, SessionJwtError};
@@ -75,6 +76,14 @@ pub trait Authenticate: MaybeSend + MaybeSync + 'static {
         "sign in to the application and try again"
     }
 
+    /// Whether it could say now who somebody is; `now` in Unix seconds. Asked for `/readyz`.
+    ///
+    /// # Errors
+    /// Why it couldn't.
+    fn ready(&self, _now: u64) -> impl Future<Output = Result<(), String>> + MaybeSend {
+        async { Ok(()) }
+    }
+
     /// Whether it believes what anybody says. Then the service answers to localhost only, and never behind a proxy.
     fn believes_anybody(&self) -> bool {
         false
@@ -116,6 +125,7 @@ pub(crate) fn refused(cause: impl Into<String>) -> Unauthenticated {
 /// [`Authenticate`] of any kind behind a pointer, so that what holds it needs no type parameter.
 pub(crate) trait AnyAuthenticate: MaybeSend + MaybeSync {
     fn authenticate(&self, caller: Caller) -> BoxFuture<'_, Result<Client, Unauthenticated>>;
+    fn ready(&self, now: u64) -> BoxFuture<'_, Result<(), String>>;
     fn advice(&self) -> &'static str;
     fn believes_anybody(&self) -> bool;
 }
@@ -123,6 +133,10 @@ pub(crate) trait AnyAuthenticate: MaybeSend + MaybeSync {
 impl<T: Authenticate> AnyAuthenticate for T {
     fn authenticate(&self, caller: Caller) -> BoxFuture<'_, Result<Client, Unauthenticated>> {
         Box::pin(Authenticate::authenticate(self, caller))
+    }
+
+    fn ready(&self, now: u64) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(Authenticate::ready(self, now))
     }
 
     fn advice(&self) -> &'static str {

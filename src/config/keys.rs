@@ -3,6 +3,8 @@ use crate::nearest::nearest;
 /// Every key, by its whole path. What is not here is unknown.
 pub(crate) const KEYS: &[&str] = &[
     "listen",
+    "admin",
+    "admin_token",
     "strategy",
     "origins",
     "log",
@@ -15,6 +17,7 @@ pub(crate) const KEYS: &[&str] = &[
     "ably.key",
     "ably.extra_operations",
     "ably.revocable",
+    "ably.rest_url",
     "token.format",
     "token.ttl",
     "token.jitter",
@@ -24,6 +27,7 @@ pub(crate) const KEYS: &[&str] = &[
     "cookie.secure",
     "cookie.cross_site",
     "cookie.max_bytes",
+    "store.url",
     "authenticate.jwt.jwks",
     "authenticate.jwt.secret",
     "authenticate.jwt.public_key",
@@ -35,6 +39,13 @@ pub(crate) const KEYS: &[&str] = &[
     "authenticate.jwt.not_before_claim",
     "authenticate.header.name",
     "authenticate.header.proxy_secret",
+    "authenticate.forward.url",
+    "authenticate.forward.timeout",
+    "permission.webhook.url",
+    "permission.webhook.bearer",
+    "permission.webhook.timeout",
+    "permission.webhook.max_in_flight",
+    "permission.webhook.max_in_flight_per_client",
 ];
 
 /// Tables whose keys are resources, and one that has no keys.
@@ -113,6 +124,7 @@ pub(crate) fn secret_variable(path: &str) -> Option<&'static str> {
     match path {
         "ably.key" => Some("ABLY_API_KEY"),
         "grant.secrets" => Some("ACCRUE_SECRETS"),
+        "admin_token" => Some("ACCRUE_ADMIN_TOKEN"),
         _ => None,
     }
 }
@@ -141,7 +153,7 @@ mod tests {
             ("orgins", "did you mean \"origins\"?"),
             ("token.fromat", "did you mean \"format\"?"),
             ("ttl", "did you mean \"token.ttl\"?"),
-            ("permission.webhook", "known here: rules"),
+            ("permission.policy", "known here: rules, webhook"),
             ("token.zzz", "known here: format, jitter, ttl"),
             ("authenticate.claimed.x", "[authenticate.claimed] has no keys"),
         ] {

@@ -13,6 +13,7 @@ mod variables;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use assemble::{AssembleError, Assembled};
 pub use keyring::Keyring;
 pub use problem::{ConfigError, Problem};
 
@@ -26,9 +27,12 @@ use crate::authenticate::ProxyHeader;
 use crate::authenticate::SessionJwt;
 use crate::capability::{Capability, Vocabulary};
 use crate::grant::SealingKeys;
+use crate::http_client::Endpoint;
 use crate::limits::Limits;
-use crate::permission::Rules;
-use crate::service::{CookieSettings, Page};
+use crate::mac::Key;
+use crate::permission::{Rules, WebhookSettings};
+use crate::service::{AdminAccess, CookieSettings, Page};
+use crate::store::StoreUrl;
 
 /// What a configuration may look up besides its own text. The edge has the real ones; tests and wasm bring theirs.
 pub trait Environment {
@@ -90,6 +94,7 @@ pub struct Flag {
 #[non_exhaustive]
 pub struct Config {
     listen: SocketAddr,
+    admin: Option<Admin>,
     log: String,
     log_format: LogFormat,
     limits: Limits,
@@ -98,6 +103,8 @@ pub struct Config {
     origins: Vec<String>,
     key: ApiKey,
     key_capability: Capability,
+    revocable: bool,
+    rest_url: Endpoint,
     vocabulary: Vocabulary,
     format: Format,
     ttl: Duration,
@@ -106,8 +113,9 @@ pub struct Config {
     recheck_after: Duration,
     cookies: CookieSettings,
     max_bytes: usize,
+    store: Option<StoreUrl>,
     authenticate: AuthenticateBy,
-    rules: Option<Rules>,
+    check: CheckBy,
     rules_table: Vec<String>,
     given: Rules,
     given_table: Vec<String>,
@@ -129,14 +137,51 @@ enum StrategyName {
     Server,
     Client,
     Cookie,
+    Store,
+}
+
+/// The admin listener.
+#[derive(Debug)]
+struct Admin {
+    listen: SocketAddr,
+    token: Option<Key>,
 }
 
 #[derive(Debug)]
 enum AuthenticateBy {
     Claimed,
     Header(ProxyHeader),
+    Forward {
+        url: Endpoint,
+        timeout: Duration,
+    },
     #[cfg(feature = "jwt")]
     Jwt(SessionJwt),
+}
+
+#[derive(Debug, Default)]
+enum CheckBy {
+    Rules(Rules),
+    Webhook(WebhookSettings),
+    /// All that anybody has is given.
+    #[default]
+    Nobody,
+}
+
+impl Admin {
+    fn access(&self) -> AdminAccess {
+        if self.listen.ip().is_loopback() { AdminAccess::Loopback } else { AdminAccess::Network }
+    }
+
+    fn token(&self) -> Option<&str> {
+        self.token.as_ref().and_then(|token| std::str::from_utf8(token.expose()).ok())
+    }
+}
+
+impl CheckBy {
+    fn take(&mut self) -> Self {
+        std::mem::take(self)
+    }
 }
 
 impl Config {
@@ -164,6 +209,11 @@ impl Config {
         self.listen
     }
 
+    /// Where to listen for whoever operates the service, if anywhere.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.listen)
+    }
+
     /// The filter for logs, in tracing's syntax. It is not checked here.
     pub fn log(&self) -> &str {
         &self.log
@@ -186,7 +236,8 @@ impl Config {
     /// [`ConfigError`], if `listen` is no address with a port.
     pub fn for_demonstration(self, listen: &Flag, page: Page) -> Result<Self, ConfigError> {
         let place = Place::Flag(listen.name);
-        let refuse = |message| ConfigError { problems: vec![Problem { place, message }] };
+        let refuse =
+            |error| ConfigError { problems: vec![Problem { place, message: format!("listen: {error}") }] };
         let listen = read::address(&listen.value).map_err(refuse)?;
         Ok(Self { listen, page: Some(page), ..self })
     }

@@ -1,18 +1,23 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::secrets::Secrets;
 use super::source::Source;
-use super::{AuthenticateBy, Config, LogFormat, StrategyName};
+use super::{Admin, AuthenticateBy, CheckBy, Config, LogFormat, StrategyName};
 use crate::ably::{ApiKey, Format};
 use crate::authenticate::ProxyHeader;
 #[cfg(feature = "jwt")]
 use crate::authenticate::SessionJwt;
 use crate::capability::{Capability, Vocabulary};
 use crate::grant::{SealingKeys, SealingSecret};
+use crate::http_client::Endpoint;
 use crate::limits::Limits;
-use crate::permission::Rules;
-use crate::service::{CookieScope, CookieSettings, Origins};
+use crate::mac::Key;
+use crate::permission::{Rules, WebhookSettings};
+use crate::service::{AdminService, CookieScope, CookieSettings, Origins};
+use crate::store::StoreUrl;
 
 impl Config {
     /// Reads everything. What is missing or wrong has been told to `source` where this returns nothing.
@@ -25,6 +30,7 @@ impl Config {
                 ("cookie", StrategyName::Cookie),
                 ("client", StrategyName::Client),
                 ("server", StrategyName::Server),
+                ("store", StrategyName::Store),
             ],
         );
         let log_format =
@@ -45,20 +51,32 @@ impl Config {
 
         let cookies = cookies(source, listen);
         let max_bytes = source.whole("cookie.max_bytes", 2560, 256..4097);
+        let store = store(source, strategy, secrets);
         let authenticate = authenticate(source, listen, secrets);
+        let admin = admin(source, listen, secrets);
 
         let (given, given_table) = rules(source, "given", &vocabulary);
         let (rules, rules_table) = rules(source, "permission.rules", &vocabulary);
-        let rules = source.has("permission.rules").then_some(rules);
-        if rules.is_none() && (strategy != StrategyName::Server || given.is_empty()) {
-            source.refuse(
-                "permission",
-                "there is no permission check: add [permission.rules], or strategy = \"server\" with [given] if that is all anybody gets",
-            );
-        }
+        let check = match (source.has("permission.webhook"), source.has("permission.rules")) {
+            (true, false) => webhook(source, secrets, &vocabulary).map(CheckBy::Webhook),
+            (false, true) => Some(CheckBy::Rules(rules)),
+            (false, false) if strategy == StrategyName::Server && !given.is_empty() => Some(CheckBy::Nobody),
+            (true, true) => {
+                source.refuse("permission.rules", "there must be one permission check; leave one of [permission.webhook] and [permission.rules]");
+                None
+            }
+            (false, false) => {
+                source.refuse(
+                    "permission",
+                    "there is no permission check: add [permission.webhook] or [permission.rules], or strategy = \"server\" with [given] if that is all anybody gets",
+                );
+                None
+            }
+        };
 
         Some(Self {
             listen,
+            admin,
             log: source.text("log").unwrap_or_else(|| "info".to_owned()),
             log_format,
             limits: limits(source),
@@ -67,6 +85,8 @@ impl Config {
             origins,
             key: key?,
             key_capability,
+            revocable,
+            rest_url: rest_url(source)?,
             vocabulary,
             format: choice(source, "token.format", &[("request", Format::Request), ("jwt", Format::Jwt)]),
             ttl,
@@ -75,8 +95,9 @@ impl Config {
             recheck_after: recheck_after(source),
             cookies,
             max_bytes,
+            store,
             authenticate: authenticate?,
-            rules,
+            check: check?,
             rules_table,
             given,
             given_table,
@@ -96,13 +117,107 @@ fn listen(source: &Source<'_>) -> SocketAddr {
             |port: u16| SocketAddr::from(([0, 0, 0, 0], port)),
         );
     }
-    source.parsed("listen", address).unwrap_or(default)
+    source
+        .parsed("listen", |text| address(text).map_err(|error| format!("listen: {error}")))
+        .unwrap_or(default)
 }
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.replacen("localhost:", "127.0.0.1:", 1).parse().map_err(|_| {
-        format!("listen: {text:?} is not ADDRESS:PORT, such as \"127.0.0.1:8080\" or \"0.0.0.0:8080\"")
-    })
+    text.replacen("localhost:", "127.0.0.1:", 1)
+        .parse()
+        .map_err(|_| format!("{text:?} is not ADDRESS:PORT, such as \"127.0.0.1:8080\" or \"0.0.0.0:8080\""))
+}
+
+fn admin(source: &Source<'_>, public: SocketAddr, secrets: &mut Secrets) -> Option<Admin> {
+    let token = source.text("admin_token");
+    if let Some(token) = &token
+        && let Err(error) = secrets.add("admin_token", token, AdminService::MIN_TOKEN_BYTES)
+    {
+        source.refuse("admin_token", error);
+    }
+    let listen = source.parsed("admin", |text| address(text).map_err(|error| format!("admin: {error}")))?;
+    if !listen.ip().is_loopback() && token.is_none() {
+        source.refuse(
+            "admin",
+            format!("admin: others can reach {listen}, so it needs ACCRUE_ADMIN_TOKEN (32 bytes at least); or listen on 127.0.0.1"),
+        );
+    }
+    if listen == public && listen.port() != 0 {
+        source.refuse("admin", "admin: that is the address that clients use; take another port");
+    }
+    Some(Admin { listen, token: token.map(Key::new) })
+}
+
+fn rest_url(source: &Source<'_>) -> Option<Endpoint> {
+    let path = "ably.rest_url";
+    if !source.is_set(path) {
+        return Endpoint::parse("https://main.realtime.ably.net").ok();
+    }
+    let url = endpoint(source, path)?;
+    if !url.is_encrypted() && !url.is_local() {
+        source.refuse(path, format!("{path} is sent the Ably key, so it must be https"));
+    }
+    if url.uri().query().is_some() {
+        source.refuse(path, format!("{path} must be without a query"));
+    }
+    Some(url)
+}
+
+fn endpoint(source: &Source<'_>, path: &str) -> Option<Endpoint> {
+    source.parsed(path, |text| Endpoint::parse(text).map_err(|error| format!("{path}: {error}")))
+}
+
+fn store(source: &Source<'_>, strategy: StrategyName, secrets: &mut Secrets) -> Option<StoreUrl> {
+    if !source.has("store") {
+        if strategy == StrategyName::Store {
+            source.refuse(
+                "strategy",
+                "strategy \"store\" needs [store]: url = \"redb:accrue.redb\" for one process, \"redis://HOST:PORT/DB\" for several",
+            );
+        }
+        return None;
+    }
+    let path = "store.url";
+    if !source.is_set(path) {
+        return StoreUrl::parse("redb:accrue.redb").ok();
+    }
+    let url =
+        source.parsed(path, |text| StoreUrl::parse(text).map_err(|error| format!("{path}: {error}")))?;
+    if let Some(password) = url.password().filter(|password| !password.is_empty())
+        && let Err(error) = secrets.add(path, password, 0)
+    {
+        source.refuse(path, error);
+    }
+    Some(url)
+}
+
+fn webhook(source: &Source<'_>, secrets: &mut Secrets, vocabulary: &Vocabulary) -> Option<WebhookSettings> {
+    let path = |name: &str| format!("permission.webhook.{name}");
+    if !source.is_set(&path("url")) {
+        source.refuse(
+            "permission.webhook",
+            "[permission.webhook] needs url, such as \"http://127.0.0.1:3000/ably/permissions\"",
+        );
+        return None;
+    }
+    let mut settings = WebhookSettings::new(endpoint(source, &path("url"))?);
+    settings.timeout = source.duration(&path("timeout"), "2s", "10ms", "30s");
+    settings.max_in_flight = source.whole(&path("max_in_flight"), 64, 1..1_000_001);
+    settings.max_in_flight_per_client = source.whole(&path("max_in_flight_per_client"), 4, 1..1_000_001);
+    settings.vocabulary = vocabulary.clone();
+    if let Some(bearer) = source.text(&path("bearer")) {
+        if let Err(error) = secrets.add(&path("bearer"), &bearer, MIN_BEARER_BYTES) {
+            source.refuse(&path("bearer"), error);
+        }
+        match HeaderValue::try_from(format!("Bearer {bearer}")) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                settings.authorization = Some(value);
+            }
+            Err(_) => source.refuse(&path("bearer"), format!("{} can't be sent in a header", path("bearer"))),
+        }
+    }
+    Some(settings)
 }
 
 fn choice<T: Copy>(source: &Source<'_>, path: &str, choices: &[(&str, T)]) -> T {
@@ -242,13 +357,13 @@ fn cookies(source: &Source<'_>, listen: SocketAddr) -> CookieSettings {
 }
 
 fn authenticate(source: &Source<'_>, listen: SocketAddr, secrets: &mut Secrets) -> Option<AuthenticateBy> {
-    let ways = ["authenticate.jwt", "authenticate.header", "authenticate.claimed"];
+    let ways = ["authenticate.jwt", "authenticate.forward", "authenticate.header", "authenticate.claimed"];
     let chosen: Vec<&str> = ways.into_iter().filter(|way| source.has(way)).collect();
     match chosen.as_slice() {
         [] => {
             source.refuse(
                 "authenticate",
-                "there is no way to tell who is calling: add [authenticate.jwt], or [authenticate.header] behind a proxy of yours, or [authenticate.claimed] to try things out",
+                "there is no way to tell who is calling: add [authenticate.jwt], or [authenticate.forward] to ask your application, or [authenticate.header] behind a proxy of yours, or [authenticate.claimed] to try things out",
             );
             None
         }
@@ -256,11 +371,12 @@ fn authenticate(source: &Source<'_>, listen: SocketAddr, secrets: &mut Secrets) 
             if !listen.ip().is_loopback() {
                 source.refuse(
                     "authenticate.claimed",
-                    format!("[authenticate.claimed] believes everybody, so it needs a loopback address; {listen} is none: use [authenticate.jwt] or [authenticate.header], or listen on 127.0.0.1"),
+                    format!("[authenticate.claimed] believes everybody, so it needs a loopback address; {listen} is none: use [authenticate.jwt], [authenticate.forward] or [authenticate.header], or listen on 127.0.0.1"),
                 );
             }
             Some(AuthenticateBy::Claimed)
         }
+        ["authenticate.forward"] => forward(source),
         ["authenticate.header"] => header(source, secrets).map(AuthenticateBy::Header),
         #[cfg(feature = "jwt")]
         ["authenticate.jwt"] => jwt(source, secrets).map(AuthenticateBy::Jwt),
@@ -278,6 +394,19 @@ fn authenticate(source: &Source<'_>, listen: SocketAddr, secrets: &mut Secrets) 
             None
         }
     }
+}
+
+fn forward(source: &Source<'_>) -> Option<AuthenticateBy> {
+    let path = "authenticate.forward.url";
+    if !source.is_set(path) {
+        source.refuse(
+            "authenticate.forward",
+            "[authenticate.forward] needs url, such as \"http://127.0.0.1:3000/ably/whoami\"",
+        );
+        return None;
+    }
+    let timeout = source.duration("authenticate.forward.timeout", "2s", "10ms", "30s");
+    Some(AuthenticateBy::Forward { url: endpoint(source, path)?, timeout })
 }
 
 fn header(source: &Source<'_>, secrets: &mut Secrets) -> Option<ProxyHeader> {
@@ -348,8 +477,14 @@ fn jwt(source: &Source<'_>, secrets: &mut Secrets) -> Option<SessionJwt> {
         }
         "public_key" => SessionJwt::with_public_key(&source.content(&path("public_key"), &key)?, &algorithms),
         _ if key.contains("://") => {
-            source.refuse(&path("jwks"), "authenticate.jwt.jwks is the path of a file here; fetching one by URL is not in this version");
-            return None;
+            let url = endpoint(source, &path("jwks"))?;
+            if !url.is_encrypted() && !url.is_local() {
+                source.refuse(
+                    &path("jwks"),
+                    "authenticate.jwt.jwks: whoever sits between could put in keys of their own: fetch it by https",
+                );
+            }
+            SessionJwt::with_jwks_at(url, &algorithms)
         }
         _ => SessionJwt::with_jwks(&source.content(&path("jwks"), &key)?, &algorithms),
     };
@@ -386,3 +521,6 @@ fn limits(source: &Source<'_>) -> Limits {
         drain_timeout: source.duration("limits.drain_timeout", "10s", "0s", "1h"),
     }
 }
+
+/// What your backend takes for a proof; whose strength is its own affair, but a word is none.
+const MIN_BEARER_BYTES: usize = 8;

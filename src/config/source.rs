@@ -1,5 +1,4 @@
 use std::cell::RefCell;
-use std::iter;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -237,7 +236,9 @@ impl<'a> Source<'a> {
     fn variables(&self, path: &str) -> Option<(String, String)> {
         let mut found: Vec<(String, String)> = Vec::new();
         let secret = secret_variable(path);
-        for name in iter::once(variable(path)).chain(secret.map(str::to_owned)) {
+        let mut names = vec![variable(path)];
+        names.extend(secret.map(str::to_owned).filter(|name| *name != names[0]));
+        for name in names {
             if let Some(value) = self.variable(&name) {
                 found.push((name, value));
             }

@@ -1,11 +1,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{AuthenticateBy, Config, LogFormat, StrategyName};
+use super::{AuthenticateBy, CheckBy, Config, LogFormat, StrategyName};
 use crate::ably::Format;
 use crate::authenticate::ProxyHeader;
+use crate::http_client::Endpoint;
 use crate::permission::Rules;
 use crate::service::CookieScope;
+use crate::store::StoreUrl;
 
 impl Config {
     /// What is worth a second look, though it is not refused.
@@ -17,10 +19,14 @@ impl Config {
                 "nothing is given: a first connect that wishes for nothing will be refused (40160); list under [given] what every client gets".to_owned(),
             );
         }
-        if self.rules.as_ref().is_some_and(Rules::is_empty) {
+        let rules = match &self.check {
+            CheckBy::Rules(rules) => Some(rules),
+            _ => None,
+        };
+        if rules.is_some_and(Rules::is_empty) {
             warnings.push("[permission.rules] is empty: every wish will be refused".to_owned());
         }
-        for (path, rules) in [("given", Some(&self.given)), ("permission.rules", self.rules.as_ref())] {
+        for (path, rules) in [("given", Some(&self.given)), ("permission.rules", rules)] {
             for resource in rules.map(|rules| rules.beyond(&self.key_capability)).unwrap_or_default() {
                 warnings.push(format!(
                     "{path}: {resource:?} is never granted: ably.capability is {}, and has nothing of that kind",
@@ -28,7 +34,27 @@ impl Config {
                 ));
             }
         }
-        if self.strategy == StrategyName::Cookie {
+        let mut in_the_clear = |path: &str, url: &Endpoint, what: &str| {
+            if !url.is_encrypted() && !url.is_local() {
+                warnings.push(format!("{path} is plain http to another machine: {what} can be read and changed on the way; serve it by https"));
+            }
+        };
+        if let CheckBy::Webhook(webhook) = &self.check {
+            in_the_clear("permission.webhook.url", &webhook.url, "questions and answers");
+        }
+        if let AuthenticateBy::Forward { url, .. } = &self.authenticate {
+            in_the_clear("authenticate.forward.url", url, "your users' sessions");
+        }
+        if self.store.as_ref().is_some_and(StoreUrl::is_memory) {
+            warnings.push("store.url is \"memory:\": grants and revocations are lost when the process ends, and other processes don't see them".to_owned());
+        }
+        if self.admin.is_none() && (self.store.is_some() && self.keeps() || self.revocable) {
+            warnings.push(
+                "there is no admin listener, so nothing can be revoked: set admin = \"127.0.0.1:8081\""
+                    .to_owned(),
+            );
+        }
+        if self.keeps() {
             if self.recheck_after <= self.ttl {
                 warnings.push(format!(
                     "grant.recheck_after ({}) is not above token.ttl ({ttl}): every renewal asks the check again",
@@ -49,6 +75,13 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Whether what clients were permitted is kept, here or by them.
+    fn keeps(&self) -> bool {
+        matches!(self.strategy, StrategyName::Cookie | StrategyName::Store)
+    }
+}
+
 /// What it amounts to, secrets redacted.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,11 +97,15 @@ impl fmt::Display for Config {
             "strategy",
             match self.strategy {
                 StrategyName::Cookie => "cookie: grants are kept by the client, sealed, and checked only where new or older than recheck_after",
+                StrategyName::Store => "store: grants are kept in the store, and checked only where new or older than recheck_after",
                 StrategyName::Client => "client: the client lists all it needs each time, and all of it is checked; nothing is kept",
                 StrategyName::Server => "server: the check decides everything each time, wishes are not read; nothing is kept",
             }
             .to_owned(),
         )?;
+        if self.strategy == StrategyName::Store {
+            line("grant", format!("recheck_after {}", duration(self.recheck_after)))?;
+        }
         if let (StrategyName::Cookie, Some(keys)) = (self.strategy, &self.sealing_keys) {
             let kids: Vec<&str> = keys.kids().collect();
             line(
@@ -101,6 +138,23 @@ impl fmt::Display for Config {
                 (self.jitter * 100.0).round()
             ),
         )?;
+        if let Some(store) = &self.store {
+            let what = match self.strategy {
+                StrategyName::Store => "grants and revocations",
+                StrategyName::Cookie => "revocations",
+                StrategyName::Client | StrategyName::Server => {
+                    "not used: nothing is kept that could be revoked"
+                }
+            };
+            line("store", format!("{store}: {what}"))?;
+        }
+        if let Some(admin) = &self.admin {
+            let token = if admin.token.is_some() { "with the token (redacted)" } else { "without a token" };
+            line("admin", format!("{}, {token}: /metrics, /revoke", admin.listen))?;
+        }
+        if self.revocable {
+            line("revocation", format!("also of tokens that are out, at {}", self.rest_url))?;
+        }
         line("authenticate", self.authenticate.to_string())?;
         line(
             "origins",
@@ -111,7 +165,21 @@ impl fmt::Display for Config {
             },
         )?;
         line("given", list(&self.given_table))?;
-        line("may be asked", list(&self.rules_table))?;
+        line(
+            "may be asked",
+            match &self.check {
+                CheckBy::Rules(_) => list(&self.rules_table),
+                CheckBy::Webhook(webhook) => format!(
+                    "what {} says within {}{}; {} questions at once, {} of one client",
+                    webhook.url,
+                    duration(webhook.timeout),
+                    if webhook.authorization.is_some() { ", asked with a bearer (redacted)" } else { "" },
+                    webhook.max_in_flight,
+                    webhook.max_in_flight_per_client
+                ),
+                CheckBy::Nobody => "nothing: what is given is all".to_owned(),
+            },
+        )?;
         let limits = &self.limits;
         line(
             "limits",
@@ -134,6 +202,13 @@ impl fmt::Display for Config {
 impl fmt::Display for AuthenticateBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Forward { url, timeout } => {
+                write!(
+                    f,
+                    "forward: {url} is asked, with the caller's Cookie and Authorization, and has {}",
+                    short(*timeout)
+                )
+            }
             Self::Claimed => f.write_str("claimed: whoever says so, on localhost only"),
             Self::Header(header) => write!(
                 f,

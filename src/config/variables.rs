@@ -33,7 +33,7 @@ enum Unread {
 fn unread(name: &str) -> Option<Unread> {
     let rest = name.strip_prefix("ACCRUE_")?;
     let path = rest.to_lowercase().replace("__", ".");
-    if matches!(rest, "SECRETS" | "SECRETS_FILE") {
+    if matches!(rest, "SECRETS" | "SECRETS_FILE" | "ADMIN_TOKEN_FILE") {
         return None;
     }
     match known(&path) {
@@ -46,7 +46,8 @@ fn unread(name: &str) -> Option<Unread> {
     }
     if let Some(key) = path.strip_suffix("_file").filter(|key| KEYS.contains(key)) {
         let set = secret_variable(key).map_or_else(|| variable(key), |name| format!("{name}_FILE"));
-        let message = format!("only ABLY_API_KEY and ACCRUE_SECRETS have a _FILE form; set {set}");
+        let message =
+            format!("only ABLY_API_KEY, ACCRUE_SECRETS and ACCRUE_ADMIN_TOKEN have a _FILE form; set {set}");
         return Some(Unread::Refused(message));
     }
     if rest.contains("__") {

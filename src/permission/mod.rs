@@ -1,8 +1,12 @@
 //! "May they?": the permission check, pluggable.
 
 mod rules;
+#[cfg(feature = "service")]
+mod webhook;
 
 pub use rules::{RuleError, Rules};
+#[cfg(feature = "service")]
+pub use webhook::{Webhook, WebhookSettings};
 
 use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync};
 use crate::proposal::{Decision, Question};
@@ -48,6 +52,13 @@ pub trait PermissionCheck: MaybeSend + MaybeSync + 'static {
     /// What audit lines call this check.
     fn name(&self) -> &'static str {
         "custom"
+    }
+
+    /// Whether it can answer [`Asked::Everything`](crate::Asked::Everything), as it has to under
+    /// [`Strategy::Server`](crate::Strategy::Server). It is taken for granted; one that can say only whether this or
+    /// that is permitted says so here, and is refused there.
+    fn answers_everything(&self) -> bool {
+        true
     }
 }
 

@@ -59,7 +59,14 @@ impl<'a> Exchange<'a> {
         }
         match (self.outcome.route, &head.method) {
             ("/auth", _) => self.auth(head, body).await,
-            ("/healthz" | "/readyz", &Method::GET | &Method::HEAD) => Ok(response::plain("ok\n")),
+            ("/healthz", &Method::GET | &Method::HEAD) => Ok(response::plain("ok\n")),
+            ("/readyz", &Method::GET | &Method::HEAD) => match self.shared.ready(self.moment).await {
+                Ok(()) => Ok(response::plain("ok\n")),
+                Err(cause) => {
+                    self.outcome.cause = Some(cause);
+                    Err(Rejection::NotReady)
+                }
+            },
             ("/healthz" | "/readyz", _) => Err(Rejection::Method { allowed: "GET, HEAD" }),
             ("/", method) => match (&self.shared.settings.page, method) {
                 (Some(page), &Method::GET | &Method::HEAD) => Ok(show(page, self.moment)),
@@ -166,16 +173,28 @@ impl<'a> Exchange<'a> {
         let issuer = &self.shared.issuer;
         let cookies = &self.shared.settings.cookies;
         let mut answer = response::empty(StatusCode::NO_CONTENT);
-        let carried = if parameters.has_wishes() {
-            let unwanted = parameters.wishes(issuer.vocabulary())?;
+        let unwanted = match parameters.has_wishes() {
+            true => Some(parameters.wishes(issuer.vocabulary())?),
+            false => None,
+        };
+        let mut change = None;
+        if unwanted.is_some() || issuer.keeps_in_store() {
             let client = self.authenticate(head, parameters).await?;
-            let (change, report) = issuer.give_up(&client, &unwanted, &carrier.presented(), self.moment);
-            let carried = carrier.write(&change, &report, cookies, issuer.keep_for(), answer.headers_mut());
+            let given_up = issuer.give_up(&client, unwanted.as_ref(), carrier.presented(), self.moment).await;
+            let (what, report) = given_up.map_err(|error| {
+                self.outcome.cause = Some(error.to_string());
+                Rejection::Unavailable
+            })?;
             self.outcome.report = report;
-            carried
-        } else {
+            change = Some(what);
+        }
+        let carried = match (unwanted, change) {
+            (Some(_), Some(change)) => {
+                let report = &self.outcome.report;
+                carrier.write(&change, report, cookies, issuer.keep_for(), answer.headers_mut())
+            }
             // whoever has these cookies may throw them away: that is what signing out does
-            carrier.clear(cookies, answer.headers_mut())
+            _ => carrier.clear(cookies, answer.headers_mut()),
         };
         self.outcome.kind = OutcomeKind::GivenUp;
         self.outcome.carried = Some(carried);
@@ -189,7 +208,10 @@ impl<'a> Exchange<'a> {
         caller.claimed.clone_from(&claimed);
 
         let authenticate = &self.shared.authenticate;
-        let client = authenticate.authenticate(caller).await.map_err(|error| {
+        let started = self.moment.elapsed();
+        let client = authenticate.authenticate(caller).await;
+        self.outcome.authenticating = Some(self.moment.elapsed().saturating_sub(started));
+        let client = client.map_err(|error| {
             self.outcome.cause = Some(error.to_string());
             match error {
                 Unauthenticated::Refused(_) => Rejection::Unauthenticated { advice: authenticate.advice() },
@@ -247,7 +269,7 @@ fn kind_of(rejection: &Rejection) -> OutcomeKind {
     match rejection {
         Rejection::Nothing(_) => OutcomeKind::Refused,
         Rejection::Barred => OutcomeKind::Barred,
-        Rejection::Unavailable | Rejection::Overloaded => OutcomeKind::Unavailable,
+        Rejection::Unavailable | Rejection::NotReady | Rejection::Overloaded => OutcomeKind::Unavailable,
         Rejection::Unauthenticated { .. } | Rejection::OtherClient => OutcomeKind::Unauthenticated,
         Rejection::ForeignOrigin => OutcomeKind::Foreign,
         _ => OutcomeKind::Malformed,
@@ -258,7 +280,7 @@ fn route(path: &str) -> &'static str {
     ["/auth", "/healthz", "/readyz", "/"].into_iter().find(|route| *route == path).unwrap_or_default()
 }
 
-fn request_id(headers: &HeaderMap, moment: &Moment) -> String {
+pub(super) fn request_id(headers: &HeaderMap, moment: &Moment) -> String {
     let sent = origin::only(headers, &response::REQUEST_ID).and_then(|value| value.to_str().ok());
     let well_formed = |id: &&str| {
         (1..=64).contains(&id.len())

@@ -1,5 +1,6 @@
 //! `/auth` over HTTP types: no sockets, no timers.
 
+mod admin;
 mod carrier;
 mod exchange;
 mod origin;
@@ -17,6 +18,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 
+pub use admin::{AdminAccess, AdminService, AdminTokenError, Revoking};
 pub use carrier::{Carried, CookieNameError, CookieScope, CookieSettings};
 pub use origin::{OriginError, Origins};
 pub use outcome::{Outcome, OutcomeKind};
@@ -107,10 +109,27 @@ impl AuthService {
         exchange.finish(answer)
     }
 
+    /// Whether it could do its work now: the store, if any, answers, and it can be told who is calling. `/readyz` says the
+    /// same.
+    ///
+    /// # Errors
+    /// What does not answer.
+    pub async fn ready(&self) -> Result<(), String> {
+        let moment = (self.shared.moments)();
+        self.shared.ready(&moment).await
+    }
+
     /// What is answered when there is too much to do to look at the request: 503, in the usual shape.
     pub fn overloaded(&self, head: &Parts) -> Response<Body> {
         let moment = (self.shared.moments)();
         Exchange::new(&self.shared, head, &moment).finish(Err(Rejection::Overloaded))
+    }
+}
+
+impl Shared {
+    async fn ready(&self, moment: &Moment) -> Result<(), String> {
+        self.issuer.ready().await.map_err(|error| error.to_string())?;
+        self.authenticate.ready(moment.now_secs()).await
     }
 }
 

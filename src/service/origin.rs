@@ -130,7 +130,7 @@ pub(crate) fn is_local(head: &Parts) -> bool {
     host_is_local && !through_a_proxy
 }
 
-fn local_host(headers: &HeaderMap, uri: &Uri) -> bool {
+pub(crate) fn local_host(headers: &HeaderMap, uri: &Uri) -> bool {
     host(headers, uri).is_some_and(|host| {
         let host = without_port(host);
         host.eq_ignore_ascii_case("localhost") || matches!(host, "127.0.0.1" | "[::1]")

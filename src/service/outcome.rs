@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::carrier::Carried;
 use crate::client::ClientId;
 use crate::issuer::Report;
@@ -29,6 +31,9 @@ pub struct Outcome {
     pub report: Report,
     /// What the client carries now, where it is known.
     pub carried: Option<Carried>,
+    /// How long it took to find out who calls, if that was asked; see
+    /// [`Moment::with_stopwatch`](crate::Moment::with_stopwatch).
+    pub authenticating: Option<Duration>,
 }
 
 /// An [`Outcome`] in one word.
@@ -59,6 +64,20 @@ pub enum OutcomeKind {
 }
 
 impl OutcomeKind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Granted,
+        Self::Partial,
+        Self::Refused,
+        Self::Barred,
+        Self::Unavailable,
+        Self::Unauthenticated,
+        Self::Malformed,
+        Self::Foreign,
+        Self::GivenUp,
+        Self::Other,
+    ];
+
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {

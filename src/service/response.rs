@@ -30,6 +30,7 @@ pub(crate) enum Rejection {
     Misdirected,
     HeadTooLarge,
     Unavailable,
+    NotReady,
     Overloaded,
 }
 
@@ -65,7 +66,7 @@ impl Rejection {
             Self::MediaType => plain(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::Misdirected => plain(StatusCode::MISDIRECTED_REQUEST),
             Self::HeadTooLarge => plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
-            Self::Unavailable | Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, 50003),
+            Self::Unavailable | Self::NotReady | Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, 50003),
         }
     }
 
@@ -104,6 +105,7 @@ impl Rejection {
                 "the request's head is too large: send the capability in a POST body, and clear unneeded cookies"
             }
             Self::Unavailable => "permissions can't be checked right now: try again shortly",
+            Self::NotReady => "something that is needed does not answer: see the log",
             Self::Overloaded => "too many requests at once: try again shortly",
         };
         text.to_owned()
@@ -119,7 +121,7 @@ impl Rejection {
         if let Self::Method { allowed } = self {
             headers.insert(ALLOW, HeaderValue::from_static(allowed));
         }
-        if matches!(self, Self::Unavailable | Self::Overloaded) {
+        if matches!(self, Self::Unavailable | Self::NotReady | Self::Overloaded) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response
@@ -146,7 +148,7 @@ pub(crate) fn html(page: String) -> Response<Body> {
 }
 
 /// Without a charset: ably-js in Node compares the whole value of an error's type.
-fn json(status: StatusCode, body: String) -> Response<Body> {
+pub(crate) fn json(status: StatusCode, body: String) -> Response<Body> {
     let mut response = with_type("application/json", body.into());
     *response.status_mut() = status;
     response

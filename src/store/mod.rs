@@ -1,11 +1,14 @@
 //! "What is kept?": grants and revocations on the server's side, pluggable.
 
 mod memory;
+pub(crate) mod row;
+mod url;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use memory::MemoryStore;
+pub use url::{StoreUrl, StoreUrlError};
 
 use crate::client::ClientId;
 use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync};

@@ -110,7 +110,7 @@ impl Scene {
         let backend = Backend::default();
         backend.0.lock().unwrap().permits = cap(permits);
         Self {
-            issuer: Issuer::new(ApiKey::parse(KEY).unwrap(), strategy, backend.clone()),
+            issuer: Issuer::new(ApiKey::parse(KEY).unwrap(), strategy, backend.clone()).unwrap(),
             keys: keys(&[K1, K2, K3]),
             backend,
             client: client("alice"),
@@ -142,7 +142,8 @@ impl Scene {
         let mut sealing = Sealing::new(keys(secrets));
         sealing.max_bytes = self.max_bytes;
         self.issuer =
-            Issuer::new(ApiKey::parse(KEY).unwrap(), Strategy::Cookie(sealing), self.backend.clone());
+            Issuer::new(ApiKey::parse(KEY).unwrap(), Strategy::Cookie(sealing), self.backend.clone())
+                .unwrap();
     }
 
     pub(crate) fn mood(&self, mood: Mood) {
@@ -210,6 +211,15 @@ impl Scene {
         };
         self.inspect(&change, presented);
         Answer { outcome, change, refused, report, asked: asked.into_iter().next() }
+    }
+
+    /// Gives up what this covers of these grants.
+    #[track_caller]
+    pub(crate) fn give_up(&self, unwanted: &str, presented: &[String]) -> (SealedChange, Report) {
+        let moment = moment(self.now, 0);
+        let unwanted = cap(unwanted);
+        let given_up = self.issuer.give_up(&self.client, Some(&unwanted), presented.to_vec(), &moment);
+        at_once(given_up).expect("nothing is needed for it")
     }
 
     /// What holds for every change there is.

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use accrue::ably::{ApiKey, UntrustedTokenRequest};
 use accrue::{
-    AuthService, Authenticate, Capability, ClientId, Config, Decision, Environment, Issuer, Moment, Origins,
-    Outcome, PermissionCheck, ProxyHeader, Question, Rules, Sealing, SealingKeys, SealingSecret,
-    ServiceSettings, Strategy, Unsealed, Vocabulary,
+    AuthService, Authenticate, Capability, ClientId, Config, Decision, Environment, Issuer, Moment,
+    NoHttpClient, Origins, Outcome, PermissionCheck, ProxyHeader, Question, Rules, Sealing, SealingKeys,
+    SealingSecret, ServiceSettings, Strategy, Unsealed, Vocabulary,
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
@@ -70,7 +70,7 @@ impl Clock {
         NOW + self.passed.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn moments(&self) -> impl Fn() -> Moment + Send + Sync + 'static {
+    pub(crate) fn moments(&self) -> impl Fn() -> Moment + Clone + Send + Sync + 'static {
         let clock = self.clone();
         move || {
             let count = clock.asked.fetch_add(1, Ordering::Relaxed);
@@ -111,7 +111,8 @@ impl Server {
         let text = format!("{ALWAYS}{toml}");
         let config = Config::parse("test", &text, &Variables(environment), &[]);
         let config = config.unwrap_or_else(|error| panic!("{error}"));
-        Self { service: config.assemble(clock.moments()), clock }
+        let assembled = config.assemble(NoHttpClient, String::new, clock.moments());
+        Self { service: assembled.unwrap_or_else(|error| panic!("{error}")).service, clock }
     }
 
     /// With a check of one's own; who calls is told by the proxy's header.
@@ -126,7 +127,7 @@ impl Server {
     ) -> Self {
         let clock = Clock::default();
         let key = ApiKey::parse(KEY).unwrap();
-        let issuer = Issuer::new(key, Strategy::Cookie(Sealing::new(keys(&[K1]))), check);
+        let issuer = Issuer::new(key, Strategy::Cookie(Sealing::new(keys(&[K1]))), check).unwrap();
         let mut settings = ServiceSettings::default();
         settings.origins = Origins::new([LISTED, ALSO_LISTED]).unwrap();
         let service = AuthService::new(more(issuer), authenticate, settings, clock.moments());

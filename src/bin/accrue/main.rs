@@ -1,10 +1,13 @@
-//! The command line: `accrue demo`, `serve`, `check`, `keygen`, `inspect`.
+//! The command line: `accrue demo`, `serve`, `check`, `keygen`, `inspect`, `revoke`.
 
+mod admin;
 mod check;
 mod demo;
 mod inspect;
 mod keygen;
+mod metrics;
 mod process;
+mod revoke;
 mod run;
 mod serve;
 mod telemetry;
@@ -45,8 +48,8 @@ enum Command {
     /// Run the service
     ///
     /// Refuses to start on anything insecure or unclear, and says what to write instead. Secrets are best set in the
-    /// environment: ABLY_API_KEY, ACCRUE_SECRETS, or ABLY_API_KEY_FILE and ACCRUE_SECRETS_FILE with the path of a
-    /// file. Every other key can be set there too: token.format is ACCRUE_TOKEN__FORMAT.
+    /// environment: ABLY_API_KEY, ACCRUE_SECRETS, ACCRUE_ADMIN_TOKEN, or with _FILE behind it the path of a file that
+    /// holds it. Every other key can be set there too: token.format is ACCRUE_TOKEN__FORMAT.
     Serve(Configured),
     /// Read the configuration as `serve` would, and print what it amounts to, secrets redacted
     Check(Configured),
@@ -70,6 +73,22 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Take back what a client was permitted, by asking a running service's admin listener
+    ///
+    /// Withdraw the permission itself first: what is revoked is only checked again. Sends ACCRUE_ADMIN_TOKEN, or what is in
+    /// the file that ACCRUE_ADMIN_TOKEN_FILE names, if one of them is set. Exit status 1 if half of it failed.
+    #[command(group(clap::ArgGroup::new("whom").required(true).args(["client_id", "everybody"])))]
+    Revoke {
+        /// Whose rights
+        #[arg(value_name = "ID")]
+        client_id: Option<String>,
+        /// All clients' rights (their tokens at Ably live on until they expire)
+        #[arg(long)]
+        everybody: bool,
+        /// Where the admin listener is
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
+        admin: String,
+    },
 }
 
 #[derive(Args)]
@@ -91,6 +110,7 @@ fn main() -> ExitCode {
         Command::Inspect { text, client_id, config } => {
             inspect::inspect(&text, client_id.as_deref(), config.as_deref())
         }
+        Command::Revoke { client_id, admin, .. } => revoke::revoke(client_id.as_deref(), &admin),
     };
     match done {
         Ok(code) => code,

@@ -21,6 +21,20 @@ impl Environment for Process {
     }
 }
 
+/// A secret that this variable holds, or the file that it names with `_FILE` behind it.
+pub(crate) fn secret(name: &str) -> Result<Option<String>, String> {
+    let file = format!("{name}_FILE");
+    match (Process.variable(name), Process.variable(&file)) {
+        (Some(_), Some(_)) => Err(format!("{name} and {file} are both set; set one of them")),
+        (Some(secret), None) => Ok(Some(secret)),
+        (None, Some(path)) => {
+            let content = Process.file(&path).map_err(|error| format!("{file}: can't read that file: {error}"))?;
+            Ok(Some(content.trim_end_matches(['\r', '\n']).to_owned()))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
 pub(crate) fn random_bytes() -> [u8; 32] {
     let mut bytes = [0; 32];
     rand::fill(&mut bytes);

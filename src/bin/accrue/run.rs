@@ -1,13 +1,18 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
-use accrue::{Body, Config, Moment, Outcome};
+use accrue::{Assembled, Body, Config, HttpsClient, Moment, Outcome, Revoking};
 use http::Response;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tokio::sync::watch;
+use tracing::{info, warn};
 
-use crate::{process, telemetry};
+use crate::admin::SecondCalls;
+use crate::{metrics, process, telemetry};
 
 /// Runs the service until it is told to stop. `started` learns the address, `decorate` sees every response.
 pub(crate) fn run(
@@ -20,38 +25,100 @@ pub(crate) fn run(
         .build()
         .map_err(|error| format!("can't start: {error}"))?;
     runtime.block_on(async {
-        let (listen, limits) = (config.listen(), config.limits());
-        let service = config.assemble(Moment::now);
-        let failed = |error: std::io::Error| {
-            format!("can't listen on {listen}: {error}; choose another address with --listen")
+        let (listen, admin_listen, limits) = (config.listen(), config.admin(), config.limits());
+        let metrics = match admin_listen {
+            Some(_) => Some(metrics::start()?),
+            None => None,
         };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let stop = stop_signal().map_err(|error| format!("can't watch for signals: {error}"))?;
+        let shown = metrics.clone();
+        let show = move || shown.as_ref().map(PrometheusHandle::render).unwrap_or_default();
+        let Assembled { service, admin, revocation, .. } =
+            config.assemble(HttpsClient::new(), show, Moment::now).map_err(|error| error.to_string())?;
+
+        let (listener, address) = bind(listen, "choose another address with --listen").await?;
+        let admin = match (admin, admin_listen) {
+            (Some(admin), Some(listen)) => Some((admin, bind(listen, "choose another for admin").await?)),
+            _ => None,
+        };
+        let stopping = stop_signal().map_err(|error| format!("can't watch for signals: {error}"))?;
 
         // whoever started it may not listen, which is no reason not to serve
-        let _ = process::print(&format!("listening on http://{address}\n"));
+        let mut lines = format!("listening on http://{address}\n");
+        if let Some((_, (_, address))) = &admin {
+            lines += &format!("admin on http://{address}\n");
+        }
+        let _ = process::print(&lines);
         started(address);
-        let on_response = move |response: &mut Response<Body>, took| {
+
+        // asks for what it needs now rather than at the first request
+        let readiness = service.clone();
+        tokio::spawn(async move {
+            if let Err(cause) = readiness.ready().await {
+                warn!("not ready yet: {cause}");
+            }
+        });
+        if let Some(metrics) = metrics {
+            tokio::spawn(upkeep(metrics));
+        }
+        let second_calls = Arc::new(SecondCalls::new(revocation, stopping.clone()));
+        let follow_up = {
+            let second_calls = Arc::clone(&second_calls);
+            move |response: &mut Response<Body>, _| {
+                if let Some(revoking) = response.extensions_mut().remove::<Revoking>() {
+                    second_calls.follow_up(&revoking);
+                }
+            }
+        };
+        let record = move |response: &mut Response<Body>, took| {
             if let Some(outcome) = response.extensions_mut().remove::<Outcome>() {
                 telemetry::record(&outcome, response.status(), took);
+                metrics::count(&outcome, took);
                 decorate(response, &outcome);
             }
         };
-        accrue::serve(listener, service, limits, on_response, stop).await;
+        let serving = accrue::serve(listener, service, limits, record, stopped(stopping.clone()));
+        let administering = async {
+            if let Some((admin, (listener, _))) = admin {
+                accrue::serve(listener, admin, limits, follow_up, stopped(stopping.clone())).await;
+            }
+        };
+        tokio::join!(serving, administering);
+        second_calls.finish(limits.drain_timeout).await;
         info!("stopped");
         Ok(ExitCode::SUCCESS)
     })
 }
 
-/// Ready at the first SIGTERM or SIGINT.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+async fn bind(listen: SocketAddr, advice: &str) -> Result<(TcpListener, SocketAddr), String> {
+    let failed = |error: std::io::Error| format!("can't listen on {listen}: {error}; {advice}");
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// Histograms keep what they are told until somebody looks.
+async fn upkeep(metrics: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        metrics.run_upkeep();
+    }
+}
+
+/// Turns true at the first SIGTERM or SIGINT.
+fn stop_signal() -> std::io::Result<watch::Receiver<bool>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
+    let (stop, stopping) = watch::channel(false);
+    tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => info!("SIGTERM: finishing the requests in flight"),
             _ = interrupt.recv() => info!("SIGINT: finishing the requests in flight"),
         }
-    })
+        let _ = stop.send(true);
+    });
+    Ok(stopping)
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }

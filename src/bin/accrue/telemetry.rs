@@ -1,7 +1,7 @@
 use std::io;
 use std::time::Duration;
 
-use accrue::{LogFormat, Outcome, OutcomeKind};
+use accrue::{Half, LogFormat, Outcome, OutcomeKind, Revoking, Whom};
 use http::StatusCode;
 use tracing::{debug, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -59,18 +59,52 @@ pub(crate) fn record(outcome: &Outcome, status: StatusCode, took: Duration) {
     let code = outcome.code;
     let cause = outcome.cause.as_deref();
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let check_micros = report.took.check.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     let verified = report.grants.iter().filter(|read| read.is_ok()).count();
     let rejected: Vec<String> =
         report.grants.iter().filter_map(|read| read.as_ref().err()).map(ToString::to_string).collect();
     let rejected = (!rejected.is_empty()).then(|| rejected.join(", "));
     macro_rules! request_line {
         ($level:ident) => {
-            $level!(target: "accrue::request", request, method, route, status, outcome = kind, code, client, cause, verified, rejected, micros, "request")
+            $level!(target: "accrue::request", request, method, route, status, outcome = kind, code, client, cause, verified, rejected, check_micros, micros, "request")
         };
     }
     match outcome.kind {
         OutcomeKind::Unavailable => request_line!(warn),
         OutcomeKind::Other => request_line!(debug),
         _ => request_line!(info),
+    }
+}
+
+/// One *audit* line for every revocation.
+pub(crate) fn record_revocation(revoking: &Revoking) {
+    let client = match &revoking.whom {
+        Whom::Client(client) => client.as_str(),
+        Whom::Everybody => "*",
+    };
+    let mark = word(&revoking.revoked.mark);
+    let ably = word(&revoking.revoked.ably);
+    let causes: Vec<&str> =
+        [&revoking.revoked.mark, &revoking.revoked.ably].into_iter().filter_map(failure).collect();
+    let cause = (!causes.is_empty()).then(|| causes.join("; "));
+    if cause.is_some() {
+        warn!(target: "audit", client, mark, ably, cause, "revoked in part only");
+    } else {
+        info!(target: "audit", client, mark, ably, "revoked");
+    }
+}
+
+fn word(half: &Half) -> &'static str {
+    match half {
+        Half::Done { .. } => "done",
+        Half::Failed { .. } => "failed",
+        Half::None { .. } => "none",
+    }
+}
+
+fn failure(half: &Half) -> Option<&str> {
+    match half {
+        Half::Failed { message } => Some(message),
+        _ => None,
     }
 }

@@ -1,0 +1,49 @@
+/// Why there is no [`SessionJwt`]. No text repeats a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionJwtError {
+    /// Not an algorithm of RFC 7518 that is supported.
+    #[error(
+        "unknown JWT algorithm {name:?}; there are HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA"
+    )]
+    UnknownAlgorithm {
+        /// Its name.
+        name: String,
+    },
+    /// The key can't be used with it.
+    #[error("{algorithm} does not fit this kind of key; write some of {fitting}")]
+    UnfitAlgorithm {
+        /// Its name.
+        algorithm: String,
+        /// Those that fit.
+        fitting: String,
+    },
+    /// Fewer than 32 bytes.
+    #[error("a shared secret needs 32 bytes at least")]
+    ShortSecret,
+    /// Neither RSA, EC nor Ed25519.
+    #[error("not a public key in PEM (-----BEGIN PUBLIC KEY-----) of RSA, P-256, P-384 or Ed25519")]
+    PublicKey,
+    /// Not a JSON Web Key Set.
+    #[error("not a JSON Web Key Set, at line {line} column {column}")]
+    Jwks {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+    },
+    /// A key set is meant to be public.
+    #[error("the JSON Web Key Set holds a shared secret (kty \"oct\"); use `secret` for that")]
+    SecretInJwks,
+    /// Every key was passed over.
+    #[error("the JSON Web Key Set holds no key that can verify with the algorithms wanted")]
+    NoKeyInJwks,
+}
+
+#[cfg(feature = "config")]
+impl SessionJwtError {
+    /// Whether another key would not help.
+    pub(crate) fn is_about_algorithms(&self) -> bool {
+        matches!(self, Self::UnknownAlgorithm { .. } | Self::UnfitAlgorithm { .. })
+    }
+}

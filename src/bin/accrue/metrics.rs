@@ -1,0 +1,98 @@
+//! What `/metrics` shows. Labels hold names of ours and of the configuration's, never what a request says.
+
+use std::time::Duration;
+
+use accrue::{Half, Outcome, OutcomeKind, Revoked, Unreadable};
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Starts counting. Without this, counting does nothing and costs nothing.
+pub(crate) fn start() -> Result<PrometheusHandle, String> {
+    let cannot = |error: &dyn std::fmt::Display| format!("can't count: {error}");
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("seconds".to_owned()), SECONDS)
+        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("bytes".to_owned()), BYTES))
+        .map_err(|error| cannot(&error))?
+        .install_recorder()
+        .map_err(|error| cannot(&error))?;
+
+    describe_counter!(REQUESTS, "Requests, by what became of them");
+    describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "Time from a request's head to its answer, for /auth");
+    describe_histogram!(PHASE_SECONDS, Unit::Seconds, "Time for the parts of a request that wait for others");
+    describe_histogram!(CHECK_SECONDS, Unit::Seconds, "Time for an answer of the permission check");
+    describe_counter!(VERIFIED, "Grants that verified, by the kid of the secret that sealed them");
+    describe_counter!(REJECTED, "Grants that do not count, by reason");
+    describe_histogram!(COOKIE_BYTES, Unit::Bytes, "What a client carries after an answer");
+    describe_counter!(REVOCATIONS, "Revocations, by half and by what became of it");
+    // so that what never happened is seen to be zero
+    for kind in OutcomeKind::ALL {
+        counter!(REQUESTS, "outcome" => kind.as_str()).increment(0);
+    }
+    Ok(handle)
+}
+
+pub(crate) fn count(outcome: &Outcome, took: Duration) {
+    counter!(REQUESTS, "outcome" => outcome.kind.as_str()).increment(1);
+    if outcome.route != "/auth" {
+        return;
+    }
+    histogram!(REQUEST_SECONDS).record(took);
+    let report = &outcome.report;
+    if let Some(took) = outcome.authenticating {
+        histogram!(PHASE_SECONDS, "phase" => "authenticate").record(took);
+        histogram!(PHASE_SECONDS, "phase" => "recall").record(report.took.recall);
+        histogram!(PHASE_SECONDS, "phase" => "remember").record(report.took.remember);
+    }
+    if let (Some(check), Some(took)) = (report.check, report.took.check) {
+        histogram!(PHASE_SECONDS, "phase" => "check").record(took);
+        histogram!(CHECK_SECONDS, "check" => check).record(took);
+    }
+    for grant in &report.grants {
+        match grant {
+            Ok(kid) => counter!(VERIFIED, "kid" => kid.clone()).increment(1),
+            Err(reason) => counter!(REJECTED, "reason" => name(*reason)).increment(1),
+        }
+    }
+    if let Some(carried) = outcome.carried {
+        #[expect(clippy::cast_precision_loss, reason = "a few kilobytes")]
+        histogram!(COOKIE_BYTES).record(carried.bytes as f64);
+    }
+}
+
+pub(crate) fn count_revocation(revoked: &Revoked) {
+    for (half, what) in [("mark", &revoked.mark), ("ably", &revoked.ably)] {
+        count_half(half, what);
+    }
+}
+
+pub(crate) fn count_half(half: &'static str, what: &Half) {
+    let result = match what {
+        Half::Done { .. } => "done",
+        Half::Failed { .. } => "failed",
+        Half::None { .. } => return,
+    };
+    counter!(REVOCATIONS, "half" => half, "result" => result).increment(1);
+}
+
+fn name(reason: Unreadable) -> &'static str {
+    match reason {
+        Unreadable::Malformed => "malformed",
+        Unreadable::UnknownKid => "unknown-kid",
+        Unreadable::Digest => "digest",
+        Unreadable::FromTheFuture => "from-the-future",
+        Unreadable::Contents => "contents",
+        _ => "other",
+    }
+}
+
+const REQUESTS: &str = "accrue_requests_total";
+const REQUEST_SECONDS: &str = "accrue_request_duration_seconds";
+const PHASE_SECONDS: &str = "accrue_phase_duration_seconds";
+const CHECK_SECONDS: &str = "accrue_check_duration_seconds";
+const VERIFIED: &str = "accrue_grants_verified_total";
+const REJECTED: &str = "accrue_grants_rejected_total";
+const COOKIE_BYTES: &str = "accrue_cookie_bytes";
+const REVOCATIONS: &str = "accrue_revocations_total";
+const SECONDS: &[f64] =
+    &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+const BYTES: &[f64] = &[128.0, 256.0, 512.0, 1024.0, 2048.0, 2560.0, 4096.0, 8192.0, 16384.0];

@@ -1,0 +1,114 @@
+use std::fmt;
+
+use super::{MemoryStore, Store, StoreError};
+
+/// Where a store is, as configurations write it: `redb:FILE`, `redis://HOST:PORT/DB`, `rediss://` (TLS) or `memory:`.
+///
+/// ```
+/// use accrue::StoreUrl;
+///
+/// assert!(StoreUrl::parse("redb:/var/lib/accrue/accrue.redb").is_ok());
+/// assert!(StoreUrl::parse("postgres://localhost/accrue").is_err());
+///
+/// // what is printed holds no password
+/// let url = StoreUrl::parse("rediss://accrue:pa55word@redis.internal:6380/1")?;
+/// assert_eq!(url.to_string(), "rediss://redis.internal:6380/1");
+/// # Ok::<(), accrue::StoreUrlError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreUrl(Place);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Place {
+    Memory,
+    Redb(String),
+    Redis(String),
+}
+
+impl StoreUrl {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// See [`StoreUrlError`], which repeats no password.
+    pub fn parse(text: &str) -> Result<Self, StoreUrlError> {
+        if text == "memory:" {
+            return Ok(Self(Place::Memory));
+        }
+        if let Some(path) = text.strip_prefix("redb:") {
+            return match path {
+                "" => Err(StoreUrlError::NoFile),
+                path => Ok(Self(Place::Redb(path.to_owned()))),
+            };
+        }
+        if text.starts_with("redis://") || text.starts_with("rediss://") {
+            return Ok(Self(Place::Redis(text.to_owned())));
+        }
+        Err(StoreUrlError::Scheme)
+    }
+
+    /// Opens the store of this Ably app there. A file is opened now; a server is connected to when it is first needed, and
+    /// again when the connection is lost.
+    ///
+    /// # Errors
+    /// For a file that can't be opened, an address that is none, and a kind of store that this build is without.
+    pub fn open(&self, app_id: &str) -> Result<Store, StoreError> {
+        match &self.0 {
+            Place::Memory => Ok(Store::new(MemoryStore::default())),
+            #[cfg(feature = "redb")]
+            Place::Redb(path) => super::RedbStore::open(path, app_id).map(Store::new),
+            #[cfg(feature = "redis")]
+            Place::Redis(url) => super::RedisStore::new(url, app_id).map(Store::new),
+            #[cfg(not(all(feature = "redb", feature = "redis")))]
+            _ => Err(StoreError(format!("{self} for {app_id} needs a build with the feature of that name"))),
+        }
+    }
+
+    /// Whether it lives no longer than the process.
+    pub fn is_memory(&self) -> bool {
+        self.0 == Place::Memory
+    }
+
+    /// The password, to compare it with other secrets.
+    #[cfg(feature = "config")]
+    pub(crate) fn password(&self) -> Option<&str> {
+        match &self.0 {
+            Place::Redis(url) => Some(url.split_once("://")?.1.rsplit_once('@')?.0.split_once(':')?.1),
+            _ => None,
+        }
+    }
+}
+
+/// Without user and password.
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Place::Memory => f.write_str("memory:"),
+            Place::Redb(path) => write!(f, "redb:{path}"),
+            Place::Redis(url) => {
+                let (scheme, rest) = url.split_once("://").unwrap_or(("redis", url));
+                let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
+                write!(f, "{scheme}://{}", address.split('?').next().unwrap_or_default())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Why a text is no [`StoreUrl`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreUrlError {
+    /// Of no known kind.
+    #[error(
+        "write \"redb:FILE\" (one process), \"redis://HOST:PORT/DB\" (several; rediss:// for TLS) or \"memory:\" (to try things out)"
+    )]
+    Scheme,
+    /// `redb:` alone.
+    #[error("\"redb:\" needs the path of a file, such as \"redb:accrue.redb\"")]
+    NoFile,
+}
