@@ -1,4 +1,4 @@
-//! The real binary, and nothing of the environment that the tests run in.
+//! The real binary, and nothing of the environment that the tests run in; and other processes that serve.
 #![allow(dead_code, reason = "every test takes what it needs")]
 
 use std::fmt::Write as _;
@@ -153,10 +153,16 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it and waits for its first line, which says where it listens.
+    /// Starts the binary.
     #[track_caller]
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let process = Process::start(accrue(arguments, variables).stdin(Stdio::null()));
+        Self::of(&mut accrue(arguments, variables))
+    }
+
+    /// Starts whatever says in its first line where it listens, and waits for that.
+    #[track_caller]
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let process = Process::start(command.stdin(Stdio::null()));
         let line = process.line();
         let Some(address) = line.strip_prefix("listening on http://") else {
             panic!("the first line is {line:?}");
