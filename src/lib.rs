@@ -86,6 +86,7 @@
 //! - `clock`: [`Moment::now`].
 //! - `server`: `serve`, an accept loop with limits and timeouts.
 //! - `cli` (the default): the binary, with all of these.
+//! - `client`: `HttpsClient`, for what the service asks other servers.
 
 // In the order of the layers. Each may use those before it, and no other.
 
@@ -124,6 +125,8 @@ mod service;
 // native: where clocks, chance and sockets are
 #[cfg(feature = "clock")]
 mod clock;
+#[cfg(feature = "client")]
+mod https;
 #[cfg(feature = "server")]
 mod serve;
 
@@ -162,6 +165,8 @@ pub use config::{
     AssembleError, Assembled, Config, ConfigError, Environment, Flag, Keyring, LogFormat, NoEnvironment,
     Problem,
 };
+#[cfg(feature = "client")]
+pub use https::HttpsClient;
 #[cfg(any(feature = "config", feature = "server"))]
 pub use limits::Limits;
 #[cfg(feature = "service")]
