@@ -209,6 +209,12 @@ fn webhook(source: &Source<'_>, secrets: &mut Secrets, vocabulary: &Vocabulary) 
         if let Err(error) = secrets.add(&path("bearer"), &bearer, MIN_BEARER_BYTES) {
             source.refuse(&path("bearer"), error);
         }
+        if bearer.to_ascii_lowercase().starts_with("bearer ") {
+            source.refuse(
+                &path("bearer"),
+                format!("{}: leave out the word \"Bearer\": it is sent before it", path("bearer")),
+            );
+        }
         match HeaderValue::try_from(format!("Bearer {bearer}")) {
             Ok(mut value) => {
                 value.set_sensitive(true);

@@ -9,7 +9,7 @@ use http_body::Body as HttpBody;
 use serde_json::Value;
 
 use super::request::{self, BodyType};
-use super::response::{self, Body};
+use super::response::{self, Body, Rejection};
 use super::{Moments, exchange, origin};
 use crate::ably::ErrorInfo;
 use crate::authenticate::bearer;
@@ -106,7 +106,7 @@ impl AdminService {
     {
         let moment = (self.shared.moments)();
         let (head, body) = request.into_parts();
-        let mut response = self.answer(&head, body, &moment).await.unwrap_or_else(|refusal| refusal);
+        let mut response = self.answer(&head, body, &moment).await.unwrap_or_else(Refusal::into_response);
         response::finish(&mut response, &exchange::request_id(&head.headers, &moment));
         response
     }
@@ -114,55 +114,40 @@ impl AdminService {
     /// What is answered when there is too much to do to look at the request.
     pub fn overloaded(&self, head: &Parts) -> Response<Body> {
         let moment = (self.shared.moments)();
-        let mut response = response::Rejection::Overloaded.into_response();
+        let mut response = Rejection::Overloaded.into_response();
         response::finish(&mut response, &exchange::request_id(&head.headers, &moment));
         response
     }
 
-    async fn answer<B>(
-        &self,
-        head: &Parts,
-        body: B,
-        moment: &Moment,
-    ) -> Result<Response<Body>, Response<Body>>
+    async fn answer<B>(&self, head: &Parts, body: B, moment: &Moment) -> Result<Response<Body>, Refusal>
     where
         B: HttpBody,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let headers = &head.headers;
         if headers.contains_key(ORIGIN) || headers.contains_key(SEC_FETCH_SITE) {
-            return Err(refuse(StatusCode::FORBIDDEN, "no page in a browser may call here"));
+            return Err(Refusal::Browser);
         }
         if self.shared.access == AdminAccess::Loopback && !origin::local_host(headers, &head.uri) {
-            return Err(refuse(
-                StatusCode::MISDIRECTED_REQUEST,
-                "this listener answers to localhost, 127.0.0.1 and [::1] only",
-            ));
+            return Err(Refusal::Misdirected);
         }
-        self.authenticate(headers)?;
+        if let Some(token) = &self.shared.token {
+            let sent = bearer(headers).ok().flatten();
+            if !sent.is_some_and(|sent| token.equals(sent.as_bytes())) {
+                return Err(Refusal::Token);
+            }
+        }
         match (head.uri.path(), &head.method) {
             ("/metrics", &Method::GET | &Method::HEAD) => {
                 let mut response = Response::new(Body::from((self.shared.metrics)()));
                 response.headers_mut().insert(CONTENT_TYPE, PROMETHEUS);
                 Ok(response)
             }
-            ("/metrics", _) => Err(not_allowed("GET, HEAD")),
+            ("/metrics", _) => Err(Refusal::Method { allowed: "GET, HEAD" }),
             ("/revoke", &Method::POST) => self.revoke(headers, body, moment).await,
-            ("/revoke", _) => Err(not_allowed("POST")),
-            _ => Err(refuse(StatusCode::NOT_FOUND, "there is nothing here but /metrics and /revoke")),
+            ("/revoke", _) => Err(Refusal::Method { allowed: "POST" }),
+            _ => Err(Refusal::NotFound),
         }
-    }
-
-    fn authenticate(&self, headers: &HeaderMap) -> Result<(), Response<Body>> {
-        let Some(token) = &self.shared.token else { return Ok(()) };
-        let sent = bearer(headers).ok().flatten();
-        if sent.is_some_and(|sent| token.equals(sent.as_bytes())) {
-            return Ok(());
-        }
-        let mut refusal =
-            refuse(StatusCode::UNAUTHORIZED, "send Authorization: Bearer with ACCRUE_ADMIN_TOKEN");
-        refusal.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        Err(refusal)
     }
 
     async fn revoke<B>(
@@ -170,25 +155,15 @@ impl AdminService {
         headers: &HeaderMap,
         body: B,
         moment: &Moment,
-    ) -> Result<Response<Body>, Response<Body>>
+    ) -> Result<Response<Body>, Refusal>
     where
         B: HttpBody,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let whom = match request::read_body(headers, body).await {
-            Ok(Some((BodyType::Json, bytes))) => whom(&bytes).ok_or_else(|| {
-                refuse(StatusCode::BAD_REQUEST, "send {\"clientId\": ID} or {\"everybody\": true}")
-            })?,
-            Ok(None) => {
-                return Err(refuse(
-                    StatusCode::BAD_REQUEST,
-                    "send {\"clientId\": ID} or {\"everybody\": true}",
-                ));
-            }
-            Ok(Some(_)) => {
-                return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body as application/json"));
-            }
-            Err(rejection) => return Err(rejection.into_response()),
+        let whom = match request::read_body(headers, body).await.map_err(Refusal::Body)? {
+            Some((BodyType::Json, bytes)) => whom(&bytes).ok_or(Refusal::Whom)?,
+            Some(_) => return Err(Refusal::Body(Rejection::MediaType)),
+            None => return Err(Refusal::Whom),
         };
         let revoked = self.shared.revocation.revoke(&whom, moment).await;
         let status = match revoked.succeeded() {
@@ -218,15 +193,44 @@ fn whom(body: &[u8]) -> Option<Whom> {
     }
 }
 
-fn not_allowed(allowed: &'static str) -> Response<Body> {
-    let mut refusal = refuse(StatusCode::METHOD_NOT_ALLOWED, "method not allowed here: see Allow");
-    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    refusal
+/// Why a request is not served.
+enum Refusal {
+    Browser,
+    Misdirected,
+    Token,
+    NotFound,
+    Method { allowed: &'static str },
+    Whom,
+    Body(Rejection),
 }
 
-fn refuse(status: StatusCode, message: &str) -> Response<Body> {
-    let code = u32::from(status.as_u16()) * 100;
-    response::json(status, ErrorInfo::new(status.as_u16(), code, message).to_body())
+impl Refusal {
+    fn into_response(self) -> Response<Body> {
+        let (status, message) = match self {
+            Self::Body(Rejection::MediaType) => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body as application/json")
+            }
+            Self::Body(rejection) => return rejection.into_response(),
+            Self::Browser => (StatusCode::FORBIDDEN, "no page in a browser may call here"),
+            Self::Misdirected => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "this listener answers to localhost, 127.0.0.1 and [::1] only",
+            ),
+            Self::Token => (StatusCode::UNAUTHORIZED, "send Authorization: Bearer with ACCRUE_ADMIN_TOKEN"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "there is nothing here but /metrics and /revoke"),
+            Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed here: see Allow"),
+            Self::Whom => (StatusCode::BAD_REQUEST, "send {\"clientId\": ID} or {\"everybody\": true}"),
+        };
+        let code = u32::from(status.as_u16()) * 100;
+        let mut response = response::json(status, ErrorInfo::new(status.as_u16(), code, message).to_body());
+        let headers = response.headers_mut();
+        match self {
+            Self::Token => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Self::Method { allowed } => headers.insert(ALLOW, HeaderValue::from_static(allowed)),
+            _ => None,
+        };
+        response
+    }
 }
 
 /// Why there is no [`AdminService`].

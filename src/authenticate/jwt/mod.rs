@@ -44,7 +44,7 @@ pub struct SessionJwt {
 
 enum Keys {
     Fixed(KeySet),
-    Remote(RemoteKeys),
+    Remote(Box<RemoteKeys>),
 }
 
 impl SessionJwt {
@@ -104,13 +104,13 @@ impl SessionJwt {
                 fitting: "RS256, ES256, EdDSA or the like".to_owned(),
             });
         }
-        Ok(Self::new(Keys::Remote(RemoteKeys::new(url, algorithms))))
+        Ok(Self::new(Keys::Remote(Box::new(RemoteKeys::new(url, algorithms)))))
     }
 
     /// With what fetches keys, where they are to be fetched.
     pub(crate) fn through(mut self, client: impl HttpClient) -> Self {
         if let Keys::Remote(remote) = &*self.keys {
-            self.keys = Arc::new(Keys::Remote(remote.through(client)));
+            self.keys = Arc::new(Keys::Remote(Box::new(remote.through(client))));
         }
         self
     }

@@ -55,7 +55,10 @@ async fn call(revocation: Revocation, client: ClientId, mut stopping: watch::Rec
     match half {
         Half::Done { .. } => info!(target: "audit", client = client.as_str(), "revoked at Ably once more"),
         Half::Failed { message } => {
-            error!(client = client.as_str(), "Ably was not told again, so revoke this client again: {message}");
+            error!(
+                client = client.as_str(),
+                "Ably was not told again, so revoke this client again: {message}"
+            );
         }
         Half::None { .. } => {}
     }

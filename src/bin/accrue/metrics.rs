@@ -17,7 +17,11 @@ pub(crate) fn start() -> Result<PrometheusHandle, String> {
         .map_err(|error| cannot(&error))?;
 
     describe_counter!(REQUESTS, "Requests, by what became of them");
-    describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "Time from a request's head to its answer, for /auth");
+    describe_histogram!(
+        REQUEST_SECONDS,
+        Unit::Seconds,
+        "Time from a request's head to its answer, for /auth"
+    );
     describe_histogram!(PHASE_SECONDS, Unit::Seconds, "Time for the parts of a request that wait for others");
     describe_histogram!(CHECK_SECONDS, Unit::Seconds, "Time for an answer of the permission check");
     describe_counter!(VERIFIED, "Grants that verified, by the kid of the secret that sealed them");
@@ -93,6 +97,8 @@ const VERIFIED: &str = "accrue_grants_verified_total";
 const REJECTED: &str = "accrue_grants_rejected_total";
 const COOKIE_BYTES: &str = "accrue_cookie_bytes";
 const REVOCATIONS: &str = "accrue_revocations_total";
-const SECONDS: &[f64] =
-    &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+const SECONDS: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0,
+];
 const BYTES: &[f64] = &[128.0, 256.0, 512.0, 1024.0, 2048.0, 2560.0, 4096.0, 8192.0, 16384.0];

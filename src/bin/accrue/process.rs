@@ -28,7 +28,8 @@ pub(crate) fn secret(name: &str) -> Result<Option<String>, String> {
         (Some(_), Some(_)) => Err(format!("{name} and {file} are both set; set one of them")),
         (Some(secret), None) => Ok(Some(secret)),
         (None, Some(path)) => {
-            let content = Process.file(&path).map_err(|error| format!("{file}: can't read that file: {error}"))?;
+            let content =
+                Process.file(&path).map_err(|error| format!("{file}: can't read that file: {error}"))?;
             Ok(Some(content.trim_end_matches(['\r', '\n']).to_owned()))
         }
         (None, None) => Ok(None),

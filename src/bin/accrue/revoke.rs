@@ -46,7 +46,9 @@ pub(crate) fn revoke(client_id: Option<&str>, admin: &str) -> Result<ExitCode, S
         return Err(format!("{admin} answered {status}: {message}"));
     }
     if !body["mark"].is_object() || !body["ably"].is_object() {
-        return Err(format!("{admin} answered {status} with something that is not understood: is that accrue's admin listener?"));
+        return Err(format!(
+            "{admin} answered {status} with something that is not understood: is that accrue's admin listener?"
+        ));
     }
     process::print(&format!("{}{}", line("mark", &body["mark"]), line("ably", &body["ably"])))?;
     match status {
@@ -59,9 +61,13 @@ pub(crate) fn revoke(client_id: Option<&str>, admin: &str) -> Result<ExitCode, S
 fn line(name: &str, half: &Value) -> String {
     let status = half["status"].as_str().unwrap_or_default();
     let detail = match (&half["notBefore"], &half["appliesAt"], &half["message"]) {
-        (Value::Number(time), _, _) => format!(": what was permitted up to {time} (Unix seconds) is checked again"),
+        (Value::Number(time), _, _) => {
+            format!(": what was permitted up to {time} (Unix seconds) is checked again")
+        }
         (_, Value::Number(time), _) => {
-            format!(": tokens are refused from {time} (Unix milliseconds) on; the service does it again in 125 s")
+            format!(
+                ": tokens are refused from {time} (Unix milliseconds) on; the service does it again in 125 s"
+            )
         }
         (_, _, Value::String(message)) => format!(": {message}"),
         _ => String::new(),
