@@ -24,7 +24,7 @@ pub(crate) fn run(
         .enable_all()
         .build()
         .map_err(|error| format!("can't start: {error}"))?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         let (listen, admin_listen, limits) = (config.listen(), config.admin(), config.limits());
         let metrics = match admin_listen {
             Some(_) => Some(metrics::start()?),
@@ -86,7 +86,10 @@ pub(crate) fn run(
         second_calls.finish(limits.drain_timeout).await;
         info!("stopped");
         Ok(ExitCode::SUCCESS)
-    })
+    });
+    // resolving a name can't be given up, and a name server that is down must not keep the process
+    runtime.shutdown_background();
+    done
 }
 
 async fn bind(listen: SocketAddr, advice: &str) -> Result<(TcpListener, SocketAddr), String> {
