@@ -62,7 +62,7 @@ for v in vectors:
     assert not verifies(changed, v["clientId"], v["secret"], app_id), v["name"]
 print(len(vectors))
 "#,
-        blocks("python")[0]
+        blocks("python").iter().find(|block| block.contains("def verifies")).unwrap()
     );
     let python = Command::new("python3")
         .args(["-", vectors])

@@ -5,6 +5,7 @@ mod http;
 #[path = "support/process.rs"]
 mod process;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -64,6 +65,55 @@ fn python_starts_with_a_bearer_only() {
 #[ignore = "needs npm ci in examples/webhook/express"]
 fn express_starts_with_a_bearer_only() {
     starts_with_a_bearer_only(&mut express());
+}
+
+#[test]
+fn accrue_asks_python() {
+    if let Some(mut command) = python() {
+        accrue_asks(&Server::of(&mut command));
+    }
+}
+
+#[test]
+#[ignore = "needs npm ci in examples/webhook/express"]
+fn accrue_asks_express() {
+    accrue_asks(&Server::of(&mut express()));
+}
+
+/// The whole way: a client's wishes, the backend's answer, a token.
+#[track_caller]
+fn accrue_asks(backend: &Server) {
+    let serve = |strategy: &str| {
+        let config = format!(
+            r#"
+            listen = "127.0.0.1:0"
+            strategy = "{strategy}"
+            [authenticate.claimed]
+            [permission.webhook]
+            url = "http://{}{PATH}"
+            "#,
+            backend.address
+        );
+        let mut file = tempfile::NamedTempFile::new().expect("a file can be made");
+        file.write_all(config.as_bytes()).expect("and written");
+        let variables = [
+            ("ABLY_API_KEY", "app.key:an-ably-secret"),
+            ("ACCRUE_SECRETS", "k1:3SE8zIQCZXN0mJTEi_D-a_xdOrWPfufospSBDHUzPSY"),
+            ("ACCRUE_PERMISSION__WEBHOOK__BEARER", BEARER),
+        ];
+        Server::start(&["serve", "--config", file.path().to_str().expect("UTF-8")], &variables)
+    };
+    let wish =
+        "capability=%7B%22chat%3A1%22%3A%5B%22subscribe%22%5D%2C%22chat%3A9%22%3A%5B%22subscribe%22%5D%7D";
+    let cookie = serve("cookie");
+    let answer = cookie.request(&format!("GET /auth?clientId=alice&{wish}"), &[], "");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["capability"], r#"{"chat:1":["subscribe"]}"#);
+    assert_eq!(answer.header("accrue-refused"), Some(r#"{"denied":{"chat:9":["subscribe"]}}"#));
+    assert_eq!(cookie.request(&format!("GET /auth?clientId=mallory&{wish}"), &[], "").status, 403);
+
+    let answer = serve("server").request("GET /auth?clientId=bob", &[], "");
+    assert_eq!(answer.json()["capability"], r#"{"chat:1":["history","presence","publish","subscribe"]}"#);
 }
 
 #[track_caller]

@@ -177,24 +177,23 @@ impl<'a> Exchange<'a> {
             true => Some(parameters.wishes(issuer.vocabulary())?),
             false => None,
         };
-        let mut change = None;
-        if unwanted.is_some() || issuer.keeps_in_store() {
+        let carried = if unwanted.is_none() && !issuer.keeps_in_store() {
+            // whoever has these cookies may throw them away: that is what signing out does
+            carrier.clear(cookies, answer.headers_mut())
+        } else {
             let client = self.authenticate(head, parameters).await?;
             let given_up = issuer.give_up(&client, unwanted.as_ref(), carrier.presented(), self.moment).await;
-            let (what, report) = given_up.map_err(|error| {
+            let (change, report) = given_up.map_err(|error| {
                 self.outcome.cause = Some(error.to_string());
                 Rejection::Unavailable
             })?;
+            let headers = answer.headers_mut();
+            let carried = match unwanted {
+                Some(_) => carrier.write(&change, &report, cookies, issuer.keep_for(), headers),
+                None => carrier.clear(cookies, headers),
+            };
             self.outcome.report = report;
-            change = Some(what);
-        }
-        let carried = match (unwanted, change) {
-            (Some(_), Some(change)) => {
-                let report = &self.outcome.report;
-                carrier.write(&change, report, cookies, issuer.keep_for(), answer.headers_mut())
-            }
-            // whoever has these cookies may throw them away: that is what signing out does
-            _ => carrier.clear(cookies, answer.headers_mut()),
+            carried
         };
         self.outcome.kind = OutcomeKind::GivenUp;
         self.outcome.carried = Some(carried);

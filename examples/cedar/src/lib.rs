@@ -14,7 +14,7 @@
 //!     include_str!("../chat.cedar"),
 //!     include_str!("../people.json"),
 //! )?;
-//! let issuer = Issuer::new(ApiKey::parse("app.key:an-ably-secret")?, Strategy::Client, check);
+//! let issuer = Issuer::new(ApiKey::parse("app.key:an-ably-secret")?, Strategy::Client, check)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -104,6 +104,11 @@ impl PermissionCheck for CedarCheck {
 
     fn name(&self) -> &'static str {
         "cedar"
+    }
+
+    /// Policies can be asked about this or that only.
+    fn answers_everything(&self) -> bool {
+        false
     }
 }
 

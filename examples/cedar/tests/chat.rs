@@ -212,6 +212,8 @@ fn what_cannot_be_evaluated_is_denied_and_costs_nothing_else() {
 fn everything_is_more_than_it_can_say() {
     let decision = decision(&chat(), "alice", Asked::Everything);
     assert!(matches!(decision, Decision::Unavailable(_)), "{decision:?}");
+    let key = accrue::ably::ApiKey::parse("app.key:an-ably-secret").unwrap();
+    assert!(accrue::Issuer::new(key, accrue::Strategy::Server, chat()).is_err());
 }
 
 #[test]
