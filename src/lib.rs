@@ -84,6 +84,8 @@
 //! - `config`: `Config`, from a TOML text and an environment.
 //! - `jwt`: `SessionJwt`, for callers with a session JWT of your application.
 //! - `clock`: [`Moment::now`].
+//! - `redb`: `RedbStore`, which keeps grants and revocations in a file.
+//! - `redis`: `RedisStore`, which keeps them in Redis.
 //! - `server`: `serve`, an accept loop with limits and timeouts.
 //! - `cli` (the default): the binary, with all of these.
 //! - `client`: `HttpsClient`, for what the service asks other servers.
@@ -149,6 +151,10 @@ pub use permission::{NoPermissions, PermissionCheck, RuleError, Rules};
 #[cfg(feature = "service")]
 pub use permission::{Webhook, WebhookSettings};
 pub use proposal::{Asked, Decision, Question, Refused, Signable};
+#[cfg(feature = "redb")]
+pub use store::RedbStore;
+#[cfg(feature = "redis")]
+pub use store::RedisStore;
 pub use store::{
     GrantStore, MARKS_KEPT_FOR, MemoryStore, Store, StoreChange, StoreError, StoreUrl, StoreUrlError, Stored,
     Whom,

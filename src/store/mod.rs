@@ -1,6 +1,10 @@
 //! "What is kept?": grants and revocations on the server's side, pluggable.
 
 mod memory;
+#[cfg(feature = "redb")]
+mod redb;
+#[cfg(feature = "redis")]
+mod redis;
 pub(crate) mod row;
 mod url;
 
@@ -8,6 +12,10 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use memory::MemoryStore;
+#[cfg(feature = "redb")]
+pub use redb::RedbStore;
+#[cfg(feature = "redis")]
+pub use redis::RedisStore;
 pub use url::{StoreUrl, StoreUrlError};
 
 use crate::client::ClientId;

@@ -41,6 +41,8 @@ impl StoreUrl {
             };
         }
         if text.starts_with("redis://") || text.starts_with("rediss://") {
+            #[cfg(feature = "redis")]
+            super::RedisStore::new(text, "").map_err(|_| StoreUrlError::Redis)?;
             return Ok(Self(Place::Redis(text.to_owned())));
         }
         Err(StoreUrlError::Scheme)
@@ -108,6 +110,11 @@ pub enum StoreUrlError {
         "write \"redb:FILE\" (one process), \"redis://HOST:PORT/DB\" (several; rediss:// for TLS) or \"memory:\" (to try things out)"
     )]
     Scheme,
+    /// Not an address, or with a fragment such as `#insecure`.
+    #[error(
+        "write redis://USER:PASSWORD@HOST:PORT/DB, or rediss:// for TLS, all but the host may be left out; without a fragment"
+    )]
+    Redis,
     /// `redb:` alone.
     #[error("\"redb:\" needs the path of a file, such as \"redb:accrue.redb\"")]
     NoFile,
