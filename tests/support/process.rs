@@ -23,7 +23,7 @@ pub(crate) struct Ended {
 /// A process of the binary; it is killed when this is dropped, also by a panic.
 pub(crate) struct Process {
     child: Child,
-    stdout_lines: Receiver<String>,
+    stdout_lines: Mutex<Receiver<String>>,
     stdout: Output,
     stderr: Output,
     readers: Vec<JoinHandle<()>>,
@@ -67,13 +67,13 @@ impl Process {
             }),
             collect(child.stderr.take().expect("piped"), &stderr, |_| {}),
         ];
-        Self { child, stdout_lines, stdout, stderr, readers }
+        Self { child, stdout_lines: Mutex::new(stdout_lines), stdout, stderr, readers }
     }
 
     /// The next line of standard output.
     #[track_caller]
     pub(crate) fn line(&self) -> String {
-        match self.stdout_lines.recv_timeout(LONG) {
+        match self.stdout_lines.lock().expect("no reader panics").recv_timeout(LONG) {
             Ok(line) => line,
             Err(error) => panic!("{error} for a line; standard error: {}", self.stderr()),
         }
@@ -98,6 +98,10 @@ impl Process {
             sleep(POLL);
         }
         panic!("{words:?} does not appear in {}", self.stderr());
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal by its name.
