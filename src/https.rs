@@ -1,6 +1,6 @@
 use std::error::Error;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -40,16 +40,25 @@ use crate::http_client::{HttpCall, HttpClient, HttpClientError};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
-pub struct HttpsClient {
+#[derive(Debug, Clone, Default)]
+pub struct HttpsClient(Arc<OnceLock<Pool>>);
+
+#[derive(Debug)]
+struct Pool {
     client: Client<Connector, Full<Bytes>>,
     /// Why nobody can be trusted.
     no_roots: Option<Arc<str>>,
 }
 
 impl HttpsClient {
-    /// Reads the root certificates, once.
+    /// Does nothing yet: the root certificates are read for the first call.
     pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Pool {
+    fn new() -> Self {
         let (roots, no_roots) = match roots(rustls_native_certs::load_native_certs()) {
             Ok(roots) => (roots, None),
             Err(problem) => (RootCertStore::empty(), Some(problem.into())),
@@ -108,15 +117,10 @@ impl HttpsClient {
     }
 }
 
-impl Default for HttpsClient {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl HttpClient for HttpsClient {
     async fn send(&self, call: HttpCall) -> Result<Response<Bytes>, HttpClientError> {
-        let answer = timeout(call.timeout, self.exchange(call.request, call.max_bytes)).await;
+        let pool = self.0.get_or_init(Pool::new);
+        let answer = timeout(call.timeout, pool.exchange(call.request, call.max_bytes)).await;
         answer.unwrap_or(Err(HttpClientError::Timeout(call.timeout)))
     }
 }
