@@ -1,5 +1,8 @@
 //! What is refused at start, where, and what to write instead; what everything is when nothing is written.
 
+#[path = "config/outside.rs"]
+mod outside;
+
 use std::collections::BTreeMap;
 
 use accrue::{Config, ConfigError, Environment, Flag, LogFormat};
@@ -508,7 +511,7 @@ fn there_is_one_way_to_authenticate_and_it_is_complete() {
             "[authenticate.jwt]\njwks = \"http://id.example.com/jwks.json\"".to_owned(),
             with_keys(),
             "accrue.toml:2:8",
-            &["path of a file"],
+            &["keys of their own", "fetch it by https"],
         ),
         (
             "[authenticate.jwt]\npublic_key = \"-----BEGIN nothing\"".to_owned(),
@@ -1152,12 +1155,29 @@ fn warnings() {
 
 #[test]
 fn variables_that_set_nothing_are_told_with_what_may_have_been_meant() {
-    let read = ["PATH", "ACCRUE_SECRETS", "ACCRUE_SECRETS_FILE", "ACCRUE_TOKEN__FORMAT", "ACCRUE_LOG_FORMAT"];
-    // what Kubernetes sets for a service that is called accrue
-    let foreign = ["ACCRUE_PORT", "ACCRUE_SERVICE_HOST", "ACCRUE_PORT_8080_TCP_ADDR"];
+    let read = [
+        "PATH",
+        "ACCRUE_SECRETS",
+        "ACCRUE_SECRETS_FILE",
+        "ACCRUE_ADMIN",
+        "ACCRUE_ADMIN_TOKEN",
+        "ACCRUE_ADMIN_TOKEN_FILE",
+        "ACCRUE_STORE__URL",
+        "ACCRUE_TOKEN__FORMAT",
+        "ACCRUE_LOG_FORMAT",
+    ];
+    // what Kubernetes sets for services that are called accrue and accrue-admin
+    let foreign = [
+        "ACCRUE_PORT",
+        "ACCRUE_SERVICE_HOST",
+        "ACCRUE_PORT_8080_TCP_ADDR",
+        "ACCRUE_ADMIN_SERVICE_HOST",
+        "ACCRUE_ADMIN_PORT_8081_TCP_ADDR",
+    ];
     assert_eq!(Config::check_variables(read.into_iter().chain(foreign)), Ok(vec![]));
     for (name, note) in [
         ("ACCRUE_SECRET", "ACCRUE_SECRET is not read; did you mean ACCRUE_SECRETS?"),
+        ("ACCRUE_ADMIN_TOKN", "ACCRUE_ADMIN_TOKN is not read; did you mean ACCRUE_ADMIN_TOKEN?"),
         ("ACCRUE_TOKEN_FORMAT", "ACCRUE_TOKEN_FORMAT is not read; did you mean ACCRUE_TOKEN__FORMAT?"),
     ] {
         assert_eq!(Config::check_variables([name]), Ok(vec![note.to_owned()]));
@@ -1173,10 +1193,22 @@ fn variables_that_set_nothing_are_told_with_what_may_have_been_meant() {
             "ACCRUE_AUTHENTICATE__CLAIMED",
             "a table can't be set by the environment; write [authenticate.claimed] in the file",
         ),
-        ("ACCRUE_LISTEN_FILE", "only ABLY_API_KEY and ACCRUE_SECRETS have a _FILE form; set ACCRUE_LISTEN"),
+        (
+            "ACCRUE_ABLY__KEY_FILE",
+            "only ABLY_API_KEY, ACCRUE_SECRETS and ACCRUE_ADMIN_TOKEN have a _FILE form; set ABLY_API_KEY_FILE",
+        ),
+        (
+            "ACCRUE_PERMISSION__WEBHOOK__BEARER_FILE",
+            "only ABLY_API_KEY, ACCRUE_SECRETS and ACCRUE_ADMIN_TOKEN have a _FILE form; set ACCRUE_PERMISSION__WEBHOOK__BEARER",
+        ),
+        ("ACCRUE_STORE", "a table can't be set by the environment; write [store] in the file"),
+        (
+            "ACCRUE_LISTEN_FILE",
+            "only ABLY_API_KEY, ACCRUE_SECRETS and ACCRUE_ADMIN_TOKEN have a _FILE form; set ACCRUE_LISTEN",
+        ),
         (
             "ACCRUE_AUTHENTICATE__JWT__SECRET_FILE",
-            "only ABLY_API_KEY and ACCRUE_SECRETS have a _FILE form; set ACCRUE_AUTHENTICATE__JWT__SECRET",
+            "only ABLY_API_KEY, ACCRUE_SECRETS and ACCRUE_ADMIN_TOKEN have a _FILE form; set ACCRUE_AUTHENTICATE__JWT__SECRET",
         ),
     ] {
         let error = Config::check_variables(["ACCRUE_LISTEN", name]).unwrap_err();
@@ -1205,11 +1237,17 @@ const ABLY_KEY: &str = "canary.key:a-canary-of-an-ably-key-secret-x";
 const SEALING: &str = "k1:j7fMDw30HaDYL7NJJBRVGHRm6X5Fe85SB8GFwBoShlc";
 const JWT_SECRET: &str = "a-canary-of-a-session-jwt-secret";
 const PROXY_SECRET: &str = "a-canary-of-a-proxy-secret";
-const SECRETS: [(&str, &str); 4] = [
+const ADMIN_TOKEN: &str = "a-canary-of-an-admin-token-of-32-bytes";
+const BEARER: &str = "a-canary-of-a-webhook-bearer";
+const REDIS_PASSWORD: &str = "a-canary-of-a-redis-password";
+const SECRETS: [(&str, &str); 7] = [
     ("Ably key's secret", "a-canary-of-an-ably-key-secret-x"),
     ("sealing secret", "j7fMDw30HaDYL7NJJBRVGHRm6X5Fe85SB8GFwBoShlc"),
     ("session JWT's secret", JWT_SECRET),
     ("proxy's secret", PROXY_SECRET),
+    ("admin token", ADMIN_TOKEN),
+    ("webhook's bearer", BEARER),
+    ("Redis password", REDIS_PASSWORD),
 ];
 
 const P256: &str = "-----BEGIN PUBLIC KEY-----
