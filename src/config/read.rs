@@ -134,6 +134,11 @@ fn admin(source: &Source<'_>, public: SocketAddr, secrets: &mut Secrets) -> Opti
         && let Err(error) = secrets.add("admin_token", token, AdminService::MIN_TOKEN_BYTES)
     {
         source.refuse("admin_token", error);
+    } else if token.as_deref().is_some_and(|token| !AdminService::can_be_sent(token)) {
+        source.refuse(
+            "admin_token",
+            "admin_token can't be sent in a header: take ASCII without white space; `accrue keygen` makes a good one",
+        );
     }
     let listen = source.parsed("admin", |text| address(text).map_err(|error| format!("admin: {error}")))?;
     if !listen.ip().is_loopback() && token.is_none() {

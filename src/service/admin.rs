@@ -72,7 +72,8 @@ impl AdminService {
     /// A service that revokes with `revocation` and shows what `metrics` says, in Prometheus' text format.
     ///
     /// # Errors
-    /// For a token of fewer than 32 bytes, and for none where others can reach it.
+    /// For a token of fewer than 32 bytes, or with others than visible ASCII characters, and for none where others can
+    /// reach it.
     pub fn new(
         revocation: Revocation,
         access: AdminAccess,
@@ -83,6 +84,7 @@ impl AdminService {
         match token {
             None if access == AdminAccess::Network => return Err(AdminTokenError::Missing),
             Some(token) if token.len() < Self::MIN_TOKEN_BYTES => return Err(AdminTokenError::Short),
+            Some(token) if !Self::can_be_sent(token) => return Err(AdminTokenError::Unsendable),
             _ => {}
         }
         Ok(Self {
@@ -97,6 +99,11 @@ impl AdminService {
     }
 
     pub(crate) const MIN_TOKEN_BYTES: usize = 32;
+
+    /// Whether a token arrives as it is when it is sent in a header.
+    pub(crate) fn can_be_sent(token: &str) -> bool {
+        token.bytes().all(|byte| byte.is_ascii_graphic())
+    }
 
     /// Answers one request.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
@@ -243,6 +250,9 @@ pub enum AdminTokenError {
     /// Fewer than 32 bytes.
     #[error("the admin token needs 32 bytes at least")]
     Short,
+    /// With white space, or beyond ASCII.
+    #[error("the admin token can't be sent in a header: take ASCII without white space")]
+    Unsendable,
 }
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");

@@ -384,6 +384,23 @@ fn the_admin_token_comes_from_a_file_the_environment_or_the_text() {
 }
 
 #[test]
+fn an_admin_token_that_no_header_carries_is_refused() {
+    for token in [
+        "an admin token of several words, 32 bytes",
+        "an-admin-token-of-thirty-two-bytes ",
+        "an-admin-token-of-thirty-two-bytes\\n",
+        "ein-schl\u{fc}ssel-von-mehr-als-32-bytes",
+    ] {
+        let text = format!("admin_token = \"{token}\"");
+        refused_for(
+            completed(&text, &with_keys()),
+            "accrue.toml:1:15",
+            &["admin_token", "ASCII", "accrue keygen"],
+        );
+    }
+}
+
+#[test]
 fn secrets_that_are_weak_are_refused_whatever_they_are_for() {
     let webhook = with_keys().with("ACCRUE_PERMISSION__WEBHOOK__URL", "http://127.0.0.1:1/");
     let long = "x".repeat(64);
