@@ -189,7 +189,7 @@ fn store(source: &Source<'_>, strategy: StrategyName, secrets: &mut Secrets) -> 
     let url =
         source.parsed(path, |text| StoreUrl::parse(text).map_err(|error| format!("{path}: {error}")))?;
     if let Some(password) = url.password().filter(|password| !password.is_empty())
-        && let Err(error) = secrets.add(path, password, 0)
+        && let Err(error) = secrets.add(path, &password, 0)
     {
         source.refuse(path, error);
     }

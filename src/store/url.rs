@@ -41,6 +41,11 @@ impl StoreUrl {
             };
         }
         if text.starts_with("redis://") || text.starts_with("rediss://") {
+            // or nobody could tell where the password ends, and a part of it would be printed
+            let (authority, rest) = split_redis(text);
+            if authority.matches('@').count() > 1 || rest.contains(['@', '#']) {
+                return Err(StoreUrlError::Unescaped);
+            }
             #[cfg(feature = "redis")]
             super::RedisStore::new(text, "").map_err(|_| StoreUrlError::Redis)?;
             return Ok(Self(Place::Redis(text.to_owned())));
@@ -72,12 +77,19 @@ impl StoreUrl {
 
     /// The password, to compare it with other secrets.
     #[cfg(feature = "config")]
-    pub(crate) fn password(&self) -> Option<&str> {
-        match &self.0 {
-            Place::Redis(url) => Some(url.split_once("://")?.1.rsplit_once('@')?.0.split_once(':')?.1),
-            _ => None,
-        }
+    pub(crate) fn password(&self) -> Option<String> {
+        let Place::Redis(url) = &self.0 else { return None };
+        let (_, password) = split_redis(url).0.split_once('@')?.0.split_once(':')?;
+        // which mean something else in a form
+        let form = format!("password={}", password.replace('+', "%2B").replace('&', "%26"));
+        form_urlencoded::parse(form.as_bytes()).next().map(|(_, password)| password.into_owned())
     }
+}
+
+/// User, password, host and port, and what comes after them.
+fn split_redis(url: &str) -> (&str, &str) {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
 }
 
 /// Without user and password.
@@ -87,9 +99,10 @@ impl fmt::Display for StoreUrl {
             Place::Memory => f.write_str("memory:"),
             Place::Redb(path) => write!(f, "redb:{path}"),
             Place::Redis(url) => {
-                let (scheme, rest) = url.split_once("://").unwrap_or(("redis", url));
-                let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
-                write!(f, "{scheme}://{}", address.split('?').next().unwrap_or_default())
+                let scheme = if url.starts_with("rediss:") { "rediss" } else { "redis" };
+                let (authority, rest) = split_redis(url);
+                let address = authority.split_once('@').map_or(authority, |(_, address)| address);
+                write!(f, "{scheme}://{address}{}", rest.split('?').next().unwrap_or_default())
             }
         }
     }
@@ -118,4 +131,7 @@ pub enum StoreUrlError {
     /// `redb:` alone.
     #[error("\"redb:\" needs the path of a file, such as \"redb:accrue.redb\"")]
     NoFile,
+    /// Of Redis, with characters where they end something else.
+    #[error("write \"/\", \"?\", \"#\" and \"@\" in a user or password as %2F, %3F, %23 and %40")]
+    Unescaped,
 }

@@ -430,6 +430,7 @@ fn no_secret_serves_two_purposes() {
     // all of one kind, so that each can stand in the place of each
     let shared = "one-secret-for-everything-of-32-bytes-0123";
     let encoded = BASE64_URL_SAFE_NO_PAD.encode(shared);
+    let percent = shared.replace('-', "%2D");
     // in the order in which they are read: the later one is told
     let places: &[(&str, fn(&str) -> String, &str)] = &[
         ("ABLY_API_KEY", |secret| format!("app.key:{secret}"), "ably.key"),
@@ -457,6 +458,48 @@ fn no_secret_serves_two_purposes() {
                 refused_for(result, second, &[&format!("the same as {key}"), "one of its own"]);
             }
         }
+    }
+    let in_url = distinct.with("ACCRUE_STORE__URL", &format!("redis://:{percent}@redis.internal"));
+    let result = parse("", &in_url.with("ACCRUE_ADMIN_TOKEN", shared));
+    refused_for(result, "ACCRUE_ADMIN_TOKEN", &["the same as store.url"]);
+}
+
+#[test]
+fn a_redis_password_is_never_shown() {
+    for (url, printed) in [
+        ("redis://SECRET@h:1/2", "redis://h:1/2"),
+        ("redis://:SECRET@h:1/2", "redis://h:1/2"),
+        ("redis://user:SECRET@h:1/2", "redis://h:1/2"),
+        ("rediss://user:SECRET@h", "rediss://h"),
+        ("redis://user:SECRET@[::1]:6379", "redis://[::1]:6379"),
+        ("redis://user:with:SECRET@h/0", "redis://h/0"),
+        ("redis://us%40er:with%2FSECRET@h/0", "redis://h/0"),
+        ("redis://h:1/2?password=SECRET", "redis://h:1/2"),
+        ("redis://h?a=b&password=SECRET", "redis://h"),
+        ("redis://:x-SECRET@h/0?password=SECRET", "redis://h/0"),
+    ] {
+        let url = url.replace("SECRET", REDIS_PASSWORD);
+        let config = complete("", &with_keys().with("ACCRUE_STORE__URL", &url));
+        assert_eq!(line(&config, "store"), format!("{printed}: revocations"));
+        shown(&config);
+    }
+    // where one could not tell what is the password and what the host
+    for url in [
+        "redis://user:SECRET/@h/0",
+        "redis://user:SECRET?@h/0",
+        "redis://user:SECRET#@h/0",
+        "redis://user:/SECRET@h",
+        "redis://h/0?password=@SECRET",
+        "redis://h/0?password=x@SECRET/0",
+        "redis://h/0#SECRET",
+        "redis://user:a@SECRET@h/0",
+    ] {
+        let url = url.replace("SECRET", REDIS_PASSWORD);
+        refused_for(
+            completed("", &with_keys().with("ACCRUE_STORE__URL", &url)),
+            "ACCRUE_STORE__URL",
+            &["store.url", "%40", "%2F"],
+        );
     }
 }
 
