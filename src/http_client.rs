@@ -82,7 +82,7 @@ impl HttpClient for NoHttpClient {
 /// assert!(Endpoint::parse("https://user:password@app.example.com/").is_err());
 /// # Ok::<(), accrue::EndpointError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint(Uri);
 
 impl Endpoint {
@@ -126,6 +126,12 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let authority = self.0.authority().map_or("", |authority| authority.as_str());
         write!(f, "{}://{authority}{}", self.0.scheme_str().unwrap_or_default(), self.0.path())
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

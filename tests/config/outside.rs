@@ -504,6 +504,26 @@ fn a_redis_password_is_never_shown() {
 }
 
 #[test]
+fn what_a_url_has_in_its_query_is_never_shown() {
+    let query = |url: &str| format!("{url}?key={BEARER}");
+    let environment = with_keys()
+        .with("ACCRUE_PERMISSION__WEBHOOK__URL", &query("http://10.0.0.1/may"))
+        .with("ACCRUE_AUTHENTICATE__FORWARD__URL", &query("http://10.0.0.1/who"));
+    shown(&parse("", &environment).unwrap());
+    let environment = with_keys().with("ACCRUE_AUTHENTICATE__JWT__JWKS", &query("https://id.example.com/"));
+    shown(&parse(RULES, &environment).unwrap());
+    for (name, url) in [
+        ("ACCRUE_AUTHENTICATE__JWT__JWKS", "http://id.example.com/"),
+        ("ACCRUE_ABLY__REST_URL", "https://ably.example.com/"),
+        ("ACCRUE_AUTHENTICATE__FORWARD__URL", "ftp://app.example.com/"),
+    ] {
+        let who = if name.contains("AUTHENTICATE") { "" } else { CLAIMED };
+        let result = parse(&format!("{RULES}{who}"), &with_keys().with(name, &query(url)));
+        assert_eq!(problems(result).len(), 1, "{name}");
+    }
+}
+
+#[test]
 fn warnings_about_what_is_outside() {
     let admin = "there is no admin listener, so nothing can be revoked: set admin = \"127.0.0.1:8081\"";
     let memory = "store.url is \"memory:\": grants and revocations are lost when the process ends";
