@@ -11,7 +11,6 @@ use serde_json::Value;
 use super::request::{self, BodyType};
 use super::response::{self, Body, Rejection};
 use super::{Moments, exchange, origin};
-use crate::ably::ErrorInfo;
 use crate::authenticate::bearer;
 use crate::client::ClientId;
 use crate::json;
@@ -229,7 +228,7 @@ impl Refusal {
             Self::Whom => (StatusCode::BAD_REQUEST, "send {\"clientId\": ID} or {\"everybody\": true}"),
         };
         let code = u32::from(status.as_u16()) * 100;
-        let mut response = response::json(status, ErrorInfo::new(status.as_u16(), code, message).to_body());
+        let mut response = response::error(status, code, message);
         let headers = response.headers_mut();
         match self {
             Self::Token => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),

@@ -113,11 +113,8 @@ impl Rejection {
 
     pub(crate) fn into_response(self) -> Response<Body> {
         let (status, code) = self.status_and_code();
-        let error = ErrorInfo::new(status.as_u16(), code, self.message());
-        let mut response = json(status, error.to_body());
+        let mut response = error(status, code, &self.message());
         let headers = response.headers_mut();
-        headers.insert(ERROR_CODE, HeaderValue::from(error.code));
-        headers.insert(ERROR_MESSAGE, printable(&error.message));
         if let Self::Method { allowed } = self {
             headers.insert(ALLOW, HeaderValue::from_static(allowed));
         }
@@ -126,6 +123,16 @@ impl Rejection {
         }
         response
     }
+}
+
+/// An error in Ably's shape.
+pub(crate) fn error(status: StatusCode, code: u32, message: &str) -> Response<Body> {
+    let error = ErrorInfo::new(status.as_u16(), code, message);
+    let mut response = json(status, error.to_body());
+    let headers = response.headers_mut();
+    headers.insert(ERROR_CODE, HeaderValue::from(error.code));
+    headers.insert(ERROR_MESSAGE, printable(&error.message));
+    response
 }
 
 /// 200 with just what SDKs accept.
