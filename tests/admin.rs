@@ -1,7 +1,6 @@
 //! The admin listener without sockets: who is let in, what is understood, and what becomes of a revocation.
 
 #[path = "support/answer.rs"]
-#[allow(dead_code, reason = "every test file uses its own part of it")]
 mod answer;
 
 use std::collections::VecDeque;

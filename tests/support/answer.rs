@@ -1,4 +1,5 @@
 //! An answer, and the rules of Ably's SDKs for it: what they take as a token, and what they read of an error.
+#![allow(dead_code, reason = "every test takes what it needs")]
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};

@@ -1,5 +1,6 @@
 //! The service without sockets. Every answer is held against what the contract says of all answers, so that the
 //! tests are about what is particular.
+#![allow(dead_code, reason = "every test takes what it needs")]
 
 use std::collections::BTreeMap;
 use std::future::ready;
