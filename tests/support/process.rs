@@ -175,34 +175,45 @@ impl Server {
         Self { process, address }
     }
 
-    /// A request with `Host`; a body gets its length, and the connection is closed after the answer.
+    /// See [`request`].
     #[track_caller]
     pub(crate) fn request(&self, first_line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let mut text = format!("{first_line} HTTP/1.1\r\nConnection: close\r\n");
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-            let _ = write!(text, "Host: {}\r\n", self.address);
-        }
-        if !body.is_empty() {
-            let _ = write!(text, "Content-Length: {}\r\n", body.len());
-        }
-        for (name, value) in headers {
-            let _ = write!(text, "{name}: {value}\r\n");
-        }
-        self.raw(format!("{text}\r\n{body}").as_bytes())
+        request(self.address, first_line, headers, body)
     }
 
     /// Whatever bytes, and the answer to them.
     #[track_caller]
     pub(crate) fn raw(&self, bytes: &[u8]) -> Answer {
-        let mut stream = TcpStream::connect(self.address).expect("it listens");
-        stream.set_read_timeout(Some(LONG)).expect("not zero");
-        stream.write_all(bytes).expect("it reads");
-        let mut received = Vec::new();
-        stream.read_to_end(&mut received).expect("it answers and closes");
-        let (answer, _) = Answer::parse(&received)
-            .unwrap_or_else(|| panic!("no whole answer: {:?}", String::from_utf8_lossy(&received)));
-        answer
+        raw(self.address, bytes)
     }
+}
+
+/// A request with `Host`; a body gets its length, and the connection is closed after the answer.
+#[track_caller]
+pub(crate) fn request(address: SocketAddr, first_line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut text = format!("{first_line} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        let _ = write!(text, "Host: {address}\r\n");
+    }
+    if !body.is_empty() {
+        let _ = write!(text, "Content-Length: {}\r\n", body.len());
+    }
+    for (name, value) in headers {
+        let _ = write!(text, "{name}: {value}\r\n");
+    }
+    raw(address, format!("{text}\r\n{body}").as_bytes())
+}
+
+#[track_caller]
+fn raw(address: SocketAddr, bytes: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(LONG)).expect("not zero");
+    stream.write_all(bytes).expect("it reads");
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received).expect("it answers and closes");
+    let (answer, _) = Answer::parse(&received)
+        .unwrap_or_else(|| panic!("no whole answer: {:?}", String::from_utf8_lossy(&received)));
+    answer
 }
 
 /// Longer than anything takes, so that nothing hangs for ever.
