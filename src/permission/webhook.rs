@@ -8,7 +8,7 @@ use http::{HeaderValue, Request, StatusCode};
 use serde_json::{Value, json};
 
 use super::PermissionCheck;
-use crate::capability::{Capability, Vocabulary};
+use crate::capability::{Capability, CapabilityError, EntryProblem, Vocabulary};
 use crate::client::ClientId;
 use crate::http_client::{AnyHttpClient, Endpoint, HttpCall, HttpClient};
 use crate::json;
@@ -139,10 +139,21 @@ fn decision(body: &[u8], vocabulary: &Vocabulary) -> Result<Decision, String> {
             let granted = granted.map(|(resource, operations)| (resource.clone(), operations.clone()));
             match Capability::from_json(&Value::Object(granted.collect()), vocabulary) {
                 Ok(granted) => Ok(Decision::Granted(granted)),
-                Err(error) => Err(format!("\"granted\" in the answer is no capability: {error}")),
+                Err(error) => Err(format!("\"granted\" in the answer is no capability: {}", problem(error))),
             }
         }
         _ => Err("the answer is neither {\"granted\": {..}} nor {\"barred\": true}".to_owned()),
+    }
+}
+
+/// Without the names that stand in it.
+fn problem(error: CapabilityError) -> String {
+    match error {
+        CapabilityError::Entry { problem: EntryProblem::UnknownOperation { .. }, .. } => {
+            "an operation is unknown, and not one of ably.extra_operations".to_owned()
+        }
+        CapabilityError::Entry { problem, .. } => problem.to_string(),
+        error => error.to_string(),
     }
 }
 
@@ -204,12 +215,13 @@ mod tests {
             (r#"{"granted":"{}"}"#, "neither"),
             (r#"{"barred":"yes","granted":{}}"#, "neither"),
             (r#"{"barred":null,"granted":{}}"#, "neither"),
-            (r#"{"granted":{"chat:1":["fly"]}}"#, "no capability"),
+            (r#"{"granted":{"chat:1":["fly"]}}"#, "an operation is unknown"),
             (r#"{"granted":{"chat:1":"publish"}}"#, "no capability"),
             (r#"{"granted":{"chat:1":true}}"#, "no capability"),
         ] {
             let cause = granted(answer);
             assert!(cause.contains(complaint), "{answer}: {cause}");
+            assert!(!cause.contains("fly") && !cause.contains("chat:1"), "{answer}: {cause}");
         }
     }
 }
