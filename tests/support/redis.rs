@@ -1,4 +1,5 @@
 //! A Redis of one's own: on loopback, in a directory that goes with it.
+#![allow(dead_code, reason = "every test takes what it needs")]
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
