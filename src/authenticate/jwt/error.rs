@@ -1,4 +1,4 @@
-/// Why there is no [`SessionJwt`]. No text repeats a key.
+/// Why there is no [`SessionJwt`](super::SessionJwt). No text repeats a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionJwtError {
