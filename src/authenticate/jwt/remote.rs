@@ -2,6 +2,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::ACCEPT;
 use http::{Request, StatusCode};
 use jsonwebtoken::Algorithm;
 use tokio::sync::{Mutex, MutexGuard};
@@ -9,6 +10,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::key_set::KeySet;
 use crate::authenticate::Unauthenticated;
 use crate::http_client::{AnyHttpClient, Endpoint, HttpCall, HttpClient};
+use crate::maybe_send::{BoxFuture, MaybeSend};
 
 /// A JSON Web Key Set that somebody else publishes, and the last good copy of it.
 pub(super) struct RemoteKeys {
@@ -32,6 +34,9 @@ struct Fetched {
 struct Attempt {
     /// Unix seconds.
     at: Option<u64>,
+    /// Not done yet. Whoever began it may go away, and must not take it along: others wait for it, and it may be the
+    /// only one for a minute.
+    pending: Option<BoxFuture<'static, Result<KeySet, String>>>,
     /// Why it failed.
     error: Option<String>,
 }
@@ -84,11 +89,17 @@ impl RemoteKeys {
         last: &mut MutexGuard<'_, Attempt>,
         now: u64,
     ) -> Result<Arc<KeySet>, Unauthenticated> {
-        let pause = if self.good().is_some() { PAUSE } else { PAUSE_WITHOUT_ANY };
+        let can_wait = self.good().is_some() && last.pending.is_none();
+        let pause = if can_wait { PAUSE } else { PAUSE_WITHOUT_ANY };
         // a clock that was set back must not make this wait for it to catch up
         if last.at.is_none_or(|at| now.abs_diff(at) >= pause) {
             last.at = Some(now);
-            last.error = match self.get().await {
+            last.pending = Some(Box::pin(self.get()));
+        }
+        if let Some(pending) = &mut last.pending {
+            let outcome = pending.await;
+            last.pending = None;
+            last.error = match outcome {
                 Ok(set) => {
                     let fetched = Fetched { set: Arc::new(set), at: now };
                     *self.good.write().unwrap_or_else(PoisonError::into_inner) = Some(fetched);
@@ -105,16 +116,20 @@ impl RemoteKeys {
         }
     }
 
-    async fn get(&self) -> Result<KeySet, String> {
-        let request = Request::get(self.url.uri()).header("accept", "application/json").body(Bytes::new());
-        let request = request.map_err(|error| error.to_string())?;
-        let client = self.client.as_ref().ok_or("there is no client to fetch it with")?;
-        let answer = client.send(HttpCall::new(request, TIMEOUT)).await;
-        let answer = answer.map_err(|error| error.to_string())?;
-        if answer.status() != StatusCode::OK {
-            return Err(format!("answered {}", answer.status()));
+    /// Owns what it needs, so that it outlives whoever begins it.
+    fn get(&self) -> impl Future<Output = Result<KeySet, String>> + MaybeSend + use<> {
+        let request = Request::get(self.url.uri()).header(ACCEPT, "application/json").body(Bytes::new());
+        let (client, algorithms) = (self.client.clone(), self.algorithms.clone());
+        async move {
+            let request = request.map_err(|error| error.to_string())?;
+            let client = client.ok_or("there is no client to fetch it with")?;
+            let answer = client.send(HttpCall::new(request, TIMEOUT)).await;
+            let answer = answer.map_err(|error| error.to_string())?;
+            if answer.status() != StatusCode::OK {
+                return Err(format!("answered {}", answer.status()));
+            }
+            KeySet::jwks(answer.body(), &algorithms).map_err(|error| error.to_string())
         }
-        KeySet::jwks(answer.body(), &self.algorithms).map_err(|error| error.to_string())
     }
 
     fn good(&self) -> Option<Fetched> {
