@@ -1,6 +1,7 @@
 //! A server that does not behave.
 #![allow(dead_code, reason = "every test takes what it needs")]
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,8 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) enum Behaviour {
     /// Says this and reads the next request.
     Answers(Vec<u8>),
+    /// Says this after a while and reads the next request.
+    Late(Duration, Vec<u8>),
     /// Says this and closes, without TLS's own goodbye.
     Closes(Vec<u8>),
     /// Says this and resets the connection.
@@ -49,10 +52,22 @@ pub(crate) struct Nasty {
 
 struct Shared {
     behaviour: Mutex<Behaviour>,
+    /// With requests that have these words in them.
+    particular: Mutex<BTreeMap<String, Behaviour>>,
     requests: Mutex<Vec<String>>,
     connections: AtomicUsize,
     open: AtomicUsize,
     hang_up: Notify,
+}
+
+impl Shared {
+    fn behaviour_for(&self, request: &str) -> Behaviour {
+        let particular = self.particular.lock().expect("nobody panics");
+        match particular.iter().find(|(words, _)| request.contains(words.as_str())) {
+            Some((_, behaviour)) => behaviour.clone(),
+            None => self.behaviour.lock().expect("nobody panics").clone(),
+        }
+    }
 }
 
 impl Nasty {
@@ -70,6 +85,7 @@ impl Nasty {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let shared = Arc::new(Shared {
             behaviour: Mutex::new(behaviour),
+            particular: Mutex::default(),
             requests: Mutex::default(),
             connections: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
@@ -82,6 +98,11 @@ impl Nasty {
     /// Does this with requests from now on.
     pub(crate) fn behave(&self, behaviour: Behaviour) {
         *self.shared.behaviour.lock().expect("nobody panics") = behaviour;
+    }
+
+    /// Does this from now on with requests that have these words in them.
+    pub(crate) fn behave_for(&self, words: &str, behaviour: Behaviour) {
+        self.shared.particular.lock().expect("nobody panics").insert(words.to_owned(), behaviour);
     }
 
     /// Closes all connections, whatever they are at.
@@ -176,10 +197,14 @@ async fn converse(mut stream: impl Stream, shared: &Shared) -> Option<()> {
             std::future::pending::<()>().await;
         }
         let request = read_request(&mut stream).await?;
+        let behaviour = shared.behaviour_for(&request);
         shared.requests.lock().expect("nobody panics").push(request);
-        let behaviour = shared.behaviour.lock().expect("nobody panics").clone();
         match behaviour {
             Behaviour::Answers(bytes) => stream.write_all(&bytes).await.ok()?,
+            Behaviour::Late(pause, bytes) => {
+                sleep(pause).await;
+                stream.write_all(&bytes).await.ok()?;
+            }
             Behaviour::Closes(bytes) => {
                 stream.write_all(&bytes).await.ok()?;
                 stream.flush().await.ok()?;

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use accrue::ably::{ApiKey, UntrustedTokenRequest};
 use accrue::{
-    AuthService, Authenticate, Capability, ClientId, Config, Decision, Environment, Issuer, Moment,
-    NoHttpClient, Origins, Outcome, PermissionCheck, ProxyHeader, Question, Rules, Sealing, SealingKeys,
-    SealingSecret, ServiceSettings, Strategy, Unsealed, Vocabulary,
+    AuthService, Authenticate, Capability, ClientId, Config, Decision, Environment, HttpClient, Issuer,
+    Moment, NoHttpClient, Origins, Outcome, PermissionCheck, ProxyHeader, Question, Rules, Sealing,
+    SealingKeys, SealingSecret, ServiceSettings, Strategy, Unsealed, Vocabulary,
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
@@ -108,11 +108,17 @@ impl Server {
     /// What this TOML text makes, with the environment's variables on top.
     #[track_caller]
     pub(crate) fn configured(toml: &str, environment: &[(&str, &str)]) -> Self {
+        Self::asking_with(NoHttpClient, toml, environment)
+    }
+
+    /// The same, asking other servers with this client.
+    #[track_caller]
+    pub(crate) fn asking_with(client: impl HttpClient, toml: &str, environment: &[(&str, &str)]) -> Self {
         let clock = Clock::default();
         let text = format!("{ALWAYS}{toml}");
         let config = Config::parse("test", &text, &Variables(environment), &[]);
         let config = config.unwrap_or_else(|error| panic!("{error}"));
-        let assembled = config.assemble(NoHttpClient, String::new, clock.moments());
+        let assembled = config.assemble(client, String::new, clock.moments());
         Self { service: assembled.unwrap_or_else(|error| panic!("{error}")).service, clock }
     }
 
@@ -143,15 +149,16 @@ impl Server {
 
     #[track_caller]
     pub(crate) fn send_and_tell(&self, ask: impl Into<Request<Full<Bytes>>>) -> (Answer, Outcome) {
-        let request = ask.into();
-        let (head, body) = request.into_parts();
+        block_on(self.tell(ask))
+    }
+
+    pub(crate) async fn tell(&self, ask: impl Into<Request<Full<Bytes>>>) -> (Answer, Outcome) {
+        let (head, body) = ask.into().into_parts();
         let request = Request::from_parts(head.clone(), body);
-        let (answer, outcome) = block_on(async {
-            let (response, body) = self.service.handle(request).await.into_parts();
-            let body = body.collect().await.expect("a full body does not fail").to_bytes();
-            let outcome = response.extensions.get::<Outcome>().expect("in every response").clone();
-            (Answer { status: response.status, headers: response.headers, body }, outcome)
-        });
+        let (response, body) = self.service.handle(request).await.into_parts();
+        let body = body.collect().await.expect("a full body does not fail").to_bytes();
+        let outcome = response.extensions.get::<Outcome>().expect("in every response").clone();
+        let answer = Answer { status: response.status, headers: response.headers, body };
         check_every_answer(&head, &answer);
         assert_eq!(answer.header("x-request-id"), Some(outcome.request_id.as_str()));
         (answer, outcome)
