@@ -53,7 +53,10 @@ pub(crate) fn revoke(client_id: Option<&str>, admin: &str) -> Result<ExitCode, S
     process::print(&format!("{}{}", line("mark", &body["mark"]), line("ably", &body["ably"])))?;
     match status {
         200 => Ok(ExitCode::SUCCESS),
-        501 => Err("nothing can be revoked: configure [store], or ably.revocable, or both".to_owned()),
+        501 => Err(match client_id {
+            Some(_) => "nothing can be revoked: configure [store], or ably.revocable, or both".to_owned(),
+            None => "nothing can be revoked of everybody's: configure [store]".to_owned(),
+        }),
         _ => Ok(ExitCode::from(1)),
     }
 }
