@@ -425,6 +425,9 @@ fn secrets_that_are_weak_are_refused_whatever_they_are_for() {
     }
 }
 
+/// The variable, how a secret is written there, and the key that it sets.
+type Purpose = (&'static str, fn(&str) -> String, &'static str);
+
 #[test]
 fn no_secret_serves_two_purposes() {
     // all of one kind, so that each can stand in the place of each
@@ -432,7 +435,7 @@ fn no_secret_serves_two_purposes() {
     let encoded = BASE64_URL_SAFE_NO_PAD.encode(shared);
     let percent = shared.replace('-', "%2D");
     // in the order in which they are read: the later one is told
-    let places: [(&str, fn(&str) -> String, &str); 6] = [
+    let places: [Purpose; 6] = [
         ("ABLY_API_KEY", |secret| format!("app.key:{secret}"), "ably.key"),
         ("ACCRUE_SECRETS", |secret| format!("k1:{}", BASE64_URL_SAFE_NO_PAD.encode(secret)), "grant.secrets"),
         ("ACCRUE_STORE__URL", |secret| format!("redis://user:{secret}@redis.internal:6379/1"), "store.url"),
