@@ -95,6 +95,7 @@ pub struct Flag {
 pub struct Config {
     listen: SocketAddr,
     admin: Option<Admin>,
+    admin_token_is_unused: bool,
     log: String,
     log_format: LogFormat,
     limits: Limits,

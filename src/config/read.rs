@@ -76,6 +76,7 @@ impl Config {
 
         Some(Self {
             listen,
+            admin_token_is_unused: admin.is_none() && source.is_set("admin_token"),
             admin,
             log: source.text("log").unwrap_or_else(|| "info".to_owned()),
             log_format,

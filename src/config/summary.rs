@@ -34,6 +34,9 @@ impl Config {
                 ));
             }
         }
+        if self.admin_token_is_unused {
+            warnings.push("ACCRUE_ADMIN_TOKEN is set, but there is no admin listener: set admin".to_owned());
+        }
         let mut in_the_clear = |path: &str, url: &Endpoint, what: &str| {
             if !url.is_encrypted() && !url.is_local() {
                 warnings.push(format!("{path} is plain http to another machine: {what} can be read and changed on the way; serve it by https"));

@@ -134,7 +134,7 @@ impl AdminService {
         if headers.contains_key(ORIGIN) || headers.contains_key(SEC_FETCH_SITE) {
             return Err(Refusal::Browser);
         }
-        if self.shared.access == AdminAccess::Loopback && !origin::local_host(headers, &head.uri) {
+        if self.shared.access == AdminAccess::Loopback && !origin::loopback_host(headers, &head.uri) {
             return Err(Refusal::Misdirected);
         }
         if let Some(token) = &self.shared.token {
@@ -220,7 +220,7 @@ impl Refusal {
             Self::Browser => (StatusCode::FORBIDDEN, "no page in a browser may call here"),
             Self::Misdirected => (
                 StatusCode::MISDIRECTED_REQUEST,
-                "this listener answers to localhost, 127.0.0.1 and [::1] only",
+                "this listener answers to localhost and loopback addresses, such as 127.0.0.1, only",
             ),
             Self::Token => (StatusCode::UNAUTHORIZED, "send Authorization: Bearer with ACCRUE_ADMIN_TOKEN"),
             Self::NotFound => (StatusCode::NOT_FOUND, "there is nothing here but /metrics and /revoke"),

@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::{HOST, ORIGIN};
@@ -130,7 +131,16 @@ pub(crate) fn is_local(head: &Parts) -> bool {
     host_is_local && !through_a_proxy
 }
 
-pub(crate) fn local_host(headers: &HeaderMap, uri: &Uri) -> bool {
+/// Whether a request is addressed to this machine by a name that no name server can give to another.
+pub(crate) fn loopback_host(headers: &HeaderMap, uri: &Uri) -> bool {
+    let is_loopback = |host: &str| {
+        let ip = without_port(host).trim_start_matches('[').trim_end_matches(']').parse();
+        ip.is_ok_and(|ip: IpAddr| ip.is_loopback())
+    };
+    local_host(headers, uri) || host(headers, uri).is_some_and(is_loopback)
+}
+
+fn local_host(headers: &HeaderMap, uri: &Uri) -> bool {
     host(headers, uri).is_some_and(|host| {
         let host = without_port(host);
         host.eq_ignore_ascii_case("localhost") || matches!(host, "127.0.0.1" | "[::1]")

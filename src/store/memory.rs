@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{GrantStore, StoreChange, StoreError, Stored, Whom};
+use super::{GrantStore, StoreChange, StoreError, Stored, Whom, next_mark};
 use crate::client::ClientId;
 
 /// Keeps everything in memory, for tests and for trying things out: all is lost when the process ends. Clones share it.
@@ -42,16 +42,18 @@ impl GrantStore for MemoryStore {
         Ok(())
     }
 
-    async fn revoke(&self, whom: &Whom, not_before: u64) -> Result<(), StoreError> {
+    async fn revoke(&self, whom: &Whom, not_before: u64) -> Result<u64, StoreError> {
         let mut tables = self.tables();
+        let before = match whom {
+            Whom::Client(client) => tables.marks.get(client).copied(),
+            Whom::Everybody => tables.everybody,
+        };
+        let mark = next_mark(before, not_before);
         match whom {
-            Whom::Client(client) => {
-                let mark = tables.marks.entry(client.clone()).or_default();
-                *mark = not_before.max(*mark);
-            }
-            Whom::Everybody => tables.everybody = tables.everybody.max(Some(not_before)),
-        }
-        Ok(())
+            Whom::Client(client) => tables.marks.insert(client.clone(), mark),
+            Whom::Everybody => tables.everybody.replace(mark),
+        };
+        Ok(mark)
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

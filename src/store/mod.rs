@@ -47,8 +47,10 @@ pub trait GrantStore: MaybeSend + MaybeSync + 'static {
         change: StoreChange,
     ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
-    /// Notes that what was permitted at or before `not_before`, in Unix seconds, is revoked. Of several such marks the
-    /// latest counts. They are kept for [`MARKS_KEPT_FOR`] seconds at least.
+    /// Notes that what was permitted at or before `not_before`, in Unix seconds, is revoked, and returns the mark that
+    /// counts now: that moment, but at least one second after the mark before. So what was permitted between two
+    /// revocations is revoked, even within one second and if the second one's clock is behind. Marks are kept for
+    /// [`MARKS_KEPT_FOR`] seconds at least.
     ///
     /// # Errors
     /// If it can't be written.
@@ -56,7 +58,7 @@ pub trait GrantStore: MaybeSend + MaybeSync + 'static {
         &self,
         whom: &Whom,
         not_before: u64,
-    ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
+    ) -> impl Future<Output = Result<u64, StoreError>> + MaybeSend;
 
     /// Whether it can be reached.
     ///
@@ -109,6 +111,11 @@ pub enum Whom {
     Everybody,
 }
 
+/// The mark that a revocation sets, given the one before.
+fn next_mark(before: Option<u64>, not_before: u64) -> u64 {
+    before.map_or(not_before, |before| not_before.max(before.saturating_add(1)))
+}
+
 /// Why a store did not answer: a text for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("store: {0}")]
@@ -136,7 +143,7 @@ impl Store {
     ///
     /// # Errors
     /// If it can't be written.
-    pub async fn revoke(&self, whom: &Whom, not_before: u64) -> Result<(), StoreError> {
+    pub async fn revoke(&self, whom: &Whom, not_before: u64) -> Result<u64, StoreError> {
         self.0.revoke(whom, not_before).await
     }
 
@@ -163,7 +170,7 @@ trait AnyStore: MaybeSend + MaybeSync {
         client: &'a ClientId,
         change: StoreChange,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
-    fn revoke<'a>(&'a self, whom: &'a Whom, not_before: u64) -> BoxFuture<'a, Result<(), StoreError>>;
+    fn revoke<'a>(&'a self, whom: &'a Whom, not_before: u64) -> BoxFuture<'a, Result<u64, StoreError>>;
     fn ready(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
@@ -180,7 +187,7 @@ impl<S: GrantStore> AnyStore for S {
         Box::pin(GrantStore::apply(self, client, change))
     }
 
-    fn revoke<'a>(&'a self, whom: &'a Whom, not_before: u64) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn revoke<'a>(&'a self, whom: &'a Whom, not_before: u64) -> BoxFuture<'a, Result<u64, StoreError>> {
         Box::pin(GrantStore::revoke(self, whom, not_before))
     }
 

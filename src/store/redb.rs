@@ -13,7 +13,7 @@ use ::redb::{
 use tokio::sync::{Mutex as Turn, oneshot};
 use tokio::task::spawn_blocking;
 
-use super::{GrantStore, StoreChange, StoreError, Stored, Whom};
+use super::{GrantStore, StoreChange, StoreError, Stored, Whom, next_mark};
 use crate::client::ClientId;
 
 /// The texts of an app's client, and until when, in Unix seconds, each is kept.
@@ -73,7 +73,8 @@ struct Shared {
     turn: Arc<Turn<()>>,
 }
 
-type Written = Result<(), StoreError>;
+/// The mark, where one was to be set.
+type Written = Result<Option<u64>, StoreError>;
 
 enum Write {
     Apply(ClientId, StoreChange),
@@ -116,12 +117,12 @@ impl RedbStore {
             let _turn = turn;
             let batch = mem::take(&mut *shared.queue.lock().unwrap_or_else(PoisonError::into_inner));
             let (writes, waiting): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-            let result = shared.with(|database| shared.commit(database, &writes));
+            let written = shared.with(|database| shared.commit(database, &writes));
             // whoever has an answer can let go of the store and open the file again
             drop(shared);
-            for done in waiting {
+            for (index, done) in waiting.into_iter().enumerate() {
                 // who no longer waits does not want to know
-                let _ = done.send(result.clone());
+                let _ = done.send(written.as_ref().map(|marks| marks[index]).map_err(Clone::clone));
             }
         });
         self.heard(answer.await)
@@ -161,19 +162,27 @@ impl Shared {
         Ok(Stored { texts, not_before: mark(client)?.max(mark(EVERYBODY)?) })
     }
 
-    /// All of it, or nothing.
-    fn commit(&self, database: &Database, writes: &[Write]) -> Result<(), ::redb::Error> {
+    /// All of it, or nothing. Returns the marks.
+    fn commit(&self, database: &Database, writes: &[Write]) -> Result<Vec<Option<u64>>, ::redb::Error> {
         let transaction = begin_write(database)?;
+        let mut marks = Vec::new();
         for write in writes {
-            match write {
-                Write::Apply(client, change) => self.apply(&transaction, client.as_str(), change)?,
-                Write::Revoke(Whom::Client(client), mark) => {
-                    self.revoke(&transaction, client.as_str(), *mark)?;
+            marks.push(match write {
+                Write::Apply(client, change) => {
+                    self.apply(&transaction, client.as_str(), change)?;
+                    None
                 }
-                Write::Revoke(Whom::Everybody, mark) => self.revoke(&transaction, EVERYBODY, *mark)?,
-            }
+                Write::Revoke(whom, not_before) => {
+                    let client = match whom {
+                        Whom::Client(client) => client.as_str(),
+                        Whom::Everybody => EVERYBODY,
+                    };
+                    Some(self.revoke(&transaction, client, *not_before)?)
+                }
+            });
         }
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        Ok(marks)
     }
 
     fn apply(
@@ -211,13 +220,17 @@ impl Shared {
         Ok(())
     }
 
-    fn revoke(&self, transaction: &WriteTransaction, client: &str, mark: u64) -> Result<(), ::redb::Error> {
+    fn revoke(
+        &self,
+        transaction: &WriteTransaction,
+        client: &str,
+        not_before: u64,
+    ) -> Result<u64, ::redb::Error> {
         let mut marks = transaction.open_table(MARKS)?;
         let before = marks.get((&*self.app, client))?.map(|row| row.value());
-        if before < Some(mark) {
-            marks.insert((&*self.app, client), mark)?;
-        }
-        Ok(())
+        let mark = next_mark(before, not_before);
+        marks.insert((&*self.app, client), mark)?;
+        Ok(mark)
     }
 }
 
@@ -229,11 +242,12 @@ impl GrantStore for RedbStore {
     }
 
     async fn apply(&self, client: &ClientId, change: StoreChange) -> Result<(), StoreError> {
-        self.write(Write::Apply(client.clone(), change)).await
+        self.write(Write::Apply(client.clone(), change)).await.map(drop)
     }
 
-    async fn revoke(&self, whom: &Whom, not_before: u64) -> Result<(), StoreError> {
-        self.write(Write::Revoke(whom.clone(), not_before)).await
+    async fn revoke(&self, whom: &Whom, not_before: u64) -> Result<u64, StoreError> {
+        let mark = self.write(Write::Revoke(whom.clone(), not_before)).await?;
+        Ok(mark.unwrap_or(not_before))
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -159,16 +159,20 @@ impl GrantStore for RedisStore {
         if question.is_empty() { Ok(()) } else { self.ask(&question).await }
     }
 
-    async fn revoke(&self, whom: &Whom, not_before: u64) -> Result<(), StoreError> {
+    async fn revoke(&self, whom: &Whom, not_before: u64) -> Result<u64, StoreError> {
         let key = match whom {
             Whom::Client(client) => self.mark(client),
             Whom::Everybody => self.everybody(),
         };
         let mut question = pipe();
         question.atomic();
+        // at least one more than it was, and at least this
+        question.zincr(&key, MARK, 1).ignore();
         question.cmd("ZADD").arg(&key).arg("GT").arg(not_before).arg(MARK).ignore();
         question.cmd("EXPIRE").arg(&key).arg(MARKS_KEPT_FOR).ignore();
-        self.ask(&question).await
+        question.zscore(&key, MARK);
+        let (mark,): (f64,) = self.ask(&question).await?;
+        Ok(mark as u64)
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -51,7 +51,7 @@ impl GrantStore for Detachable {
         GrantStore::apply(self.reached()?, client, change).await
     }
 
-    async fn revoke(&self, whom: &Whom, not_before: u64) -> Result<(), StoreError> {
+    async fn revoke(&self, whom: &Whom, not_before: u64) -> Result<u64, StoreError> {
         GrantStore::revoke(self.reached()?, whom, not_before).await
     }
 
@@ -254,7 +254,7 @@ fn a_first_grant_right_after_the_mark_counts() {
         let one = world.instance(0);
         one.revoke(&json!({ "clientId": "alice" }));
         assert_eq!(world.ask(&one, CHAT), "200 [chat:1]");
-        assert_eq!(world.since(), one.now() + 1);
+        assert_eq!(world.since(), one.now() + 6);
         // the mark as it was is not put off by another of the same second
         world.check.asked();
         assert_eq!(world.ask(&one, OTHER), "200 [chat:1 chat:2]");
@@ -307,6 +307,39 @@ fn of_two_marks_the_later_counts_whichever_it_is() {
             world.check.now_says(Verdict::Deny);
             assert_eq!(world.ask(&instance, ""), "401/40160", "{strategy}: {first}, {second}");
         }
+    }
+}
+
+#[test]
+fn what_is_permitted_between_two_revocations_is_revoked_by_the_second() {
+    for strategy in KEPT {
+        for whom in [json!({ "clientId": "alice" }), json!({ "everybody": true })] {
+            // within one second, and by a clock that is behind
+            for (first_ahead, second_ahead) in [(0, 0), (5, 0), (0, 5)] {
+                let mut world = World::new(strategy);
+                let instances = [world.instance(0), world.instance(5)];
+                instances[first_ahead / 5].revoke(&whom);
+                assert_eq!(world.ask(&instances[first_ahead / 5], CHAT), "200 [chat:1]");
+                instances[second_ahead / 5].revoke(&whom);
+                world.check.now_says(Verdict::Deny);
+                for one in &instances {
+                    assert_eq!(world.ask(one, ""), "401/40160", "{strategy}: {first_ahead}, {second_ahead}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_is_behind_revokes_what_was_sealed_at_a_full_five_minutes_by_one_ahead() {
+    for strategy in KEPT {
+        let mut world = World::new(strategy);
+        let (behind, ahead) = (world.instance(195), world.instance(200));
+        assert_eq!(ahead.now() % 300, 0);
+        assert_eq!(world.ask(&ahead, CHAT), "200 [chat:1]");
+        behind.revoke(&json!({ "clientId": "alice" }));
+        world.check.now_says(Verdict::Deny);
+        assert_eq!(world.ask(&ahead, ""), "401/40160", "{strategy}");
     }
 }
 

@@ -64,8 +64,13 @@ pub(crate) fn run(
         let follow_up = {
             let second_calls = Arc::clone(&second_calls);
             move |response: &mut Response<Body>, _| {
-                if let Some(revoking) = response.extensions_mut().remove::<Revoking>() {
-                    second_calls.follow_up(&revoking);
+                match response.extensions_mut().remove::<Revoking>() {
+                    Some(revoking) => second_calls.follow_up(&revoking),
+                    // somebody tries the token, or a page the listener
+                    None if response.status().is_client_error() => {
+                        warn!(target: "accrue::admin", status = response.status().as_u16(), "refused");
+                    }
+                    None => {}
                 }
             }
         };
