@@ -212,8 +212,8 @@ fn what_cannot_be_evaluated_is_denied_and_costs_nothing_else() {
 fn everything_is_more_than_it_can_say() {
     let decision = decision(&chat(), "alice", Asked::Everything);
     assert!(matches!(decision, Decision::Unavailable(_)), "{decision:?}");
-    let key = accrue::ably::ApiKey::parse("app.key:an-ably-secret").unwrap();
-    assert!(accrue::Issuer::new(key, accrue::Strategy::Server, chat()).is_err());
+    let key = ApiKey::parse("app.key:an-ably-secret").unwrap();
+    assert!(Issuer::new(key, Strategy::Server, chat()).is_err());
 }
 
 #[test]
@@ -233,7 +233,8 @@ fn slips_of_the_pen_are_found_at_the_start() {
 
 #[test]
 fn tokens_are_issued_on_it() {
-    let issuer = Issuer::new(ApiKey::parse("app.key:an-ably-secret").unwrap(), Strategy::Client, chat());
+    let issuer =
+        Issuer::new(ApiKey::parse("app.key:an-ably-secret").unwrap(), Strategy::Client, chat()).unwrap();
     let moment = Moment::new(1_700_000_200_000, [7; 32]);
     let ask = |id, wishes| {
         let mut ask = Ask::new(client(id));
