@@ -346,6 +346,7 @@ const DEFLATED: &str = "z";
 const SALT: &[u8] = b"accrue/grant";
 /// base64url of 32 bytes without padding.
 const DIGEST_CHARS: usize = 43;
+/// Unix seconds of eleven digits.
 pub(crate) const MAX_SINCE: u64 = 99_999_999_999;
 /// Seconds that a grant may be ahead of this clock.
 pub(crate) const MAX_AHEAD: u64 = 60;

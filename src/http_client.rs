@@ -26,7 +26,6 @@ pub trait HttpClient: MaybeSend + MaybeSync + 'static {
 }
 
 /// A request and its limits.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct HttpCall {
     /// With an absolute URI of scheme http or https.
@@ -41,6 +40,17 @@ impl HttpCall {
     /// A call for an answer of 1 MiB at most.
     pub fn new(request: Request<Bytes>, timeout: Duration) -> Self {
         Self { request, timeout, max_bytes: 1024 * 1024 }
+    }
+}
+
+/// Without the headers, the body and the query, which hold credentials.
+impl fmt::Debug for HttpCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpCall")
+            .field("method", self.request.method())
+            .field("path", &self.request.uri().path())
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 

@@ -166,11 +166,11 @@ pub struct Report {
 #[non_exhaustive]
 pub struct Took {
     /// Reading what is held.
-    pub recall: Duration,
+    pub recall: Option<Duration>,
     /// The permission check, if it was asked.
     pub check: Option<Duration>,
-    /// Writing what is held from now on.
-    pub remember: Duration,
+    /// Writing what is held from now on, if that changed and is kept here.
+    pub remember: Option<Duration>,
 }
 
 /// Why there is no such issuer.
@@ -269,8 +269,8 @@ impl Issuer {
     #[must_use]
     pub fn with_revocations(self, store: Store) -> Self {
         match self.strategy {
-            Strategy::Cookie(_) => Self { store: Some(store), ..self },
-            Strategy::Store(_) | Strategy::Client | Strategy::Server => self,
+            Strategy::Store(_) => self,
+            Strategy::Cookie(_) | Strategy::Client | Strategy::Server => Self { store: Some(store), ..self },
         }
     }
 
@@ -392,7 +392,10 @@ impl Issuer {
 
         let Some(permitted) = proposal.settle(decision, &terms) else {
             return Err(
-                match self.remember(&client.id, held.forget(), &recalled, moment, &mut report).await {
+                match self
+                    .remember(&client.id, recalled.everything(&self.strategy), &recalled, moment, &mut report)
+                    .await
+                {
                     Ok(change) => {
                         Refusal { reason: RefusalReason::Barred, change, refused: Refused::default(), report }
                     }
@@ -453,7 +456,7 @@ impl Issuer {
         let recalled = self.recall(client, presented, moment, &mut report).await?;
         let change = match unwanted {
             Some(unwanted) => recalled.held.give_up(unwanted, &|grant| self.has_room(&client.id, grant)),
-            None => recalled.held.forget(),
+            None => recalled.everything(&self.strategy),
         };
         let change = self.remember(&client.id, change, &recalled, moment, &mut report).await?;
         Ok((change, report))
@@ -468,9 +471,9 @@ impl Issuer {
         report: &mut Report,
     ) -> Result<Recalled, StoreError> {
         let started = moment.elapsed();
-        let (stored, in_doubt) = match &self.store {
-            None => (Stored::default(), false),
-            Some(store) => match store.read(&client.id).await {
+        let (stored, in_doubt) = match (&self.store, &self.strategy) {
+            (None, _) | (_, Strategy::Server | Strategy::Client) => (Stored::default(), false),
+            (Some(store), _) => match store.read(&client.id).await {
                 Ok(stored) => (stored, false),
                 Err(error) if self.keeps_in_store() => return Err(error),
                 Err(error) => {
@@ -480,7 +483,7 @@ impl Issuer {
             },
         };
         let now = moment.now_secs();
-        let mut kept: Vec<Kept> = Vec::new();
+        let (mut kept, mut excess) = (Vec::<Kept>::new(), Vec::new());
         let texts = match &self.strategy {
             Strategy::Cookie(sealing) => {
                 for text in looked_at(&presented) {
@@ -497,7 +500,13 @@ impl Issuer {
                 presented
             }
             Strategy::Store(_) => {
+                let mut bytes = 0;
                 for text in &stored.texts {
+                    bytes += text.len();
+                    if bytes > MAX_STORED_BYTES {
+                        excess.push(text.clone());
+                        continue;
+                    }
                     let grant = row::read(text, now, &self.vocabulary);
                     kept.extend(grant.map(|grant| Kept { grant, id: text.clone(), current: true }));
                 }
@@ -509,8 +518,8 @@ impl Issuer {
         // what may be revoked counts as revoked
         let revoked_until = if in_doubt { Some(u64::MAX) } else { not_before };
         let held = Held::sort(kept, now, self.recheck_after, revoked_until);
-        report.took.recall = moment.elapsed().saturating_sub(started);
-        Ok(Recalled { in_doubt: in_doubt && !held.is_empty(), held, texts, not_before })
+        report.took.recall = Some(moment.elapsed().saturating_sub(started));
+        Ok(Recalled { in_doubt: in_doubt && !held.is_empty(), held, texts, excess, not_before })
     }
 
     /// Writes a change to the store, or returns it for the client to keep.
@@ -526,7 +535,8 @@ impl Issuer {
         // what can't be written has no room, and then nothing is dropped for it either
         let Some(put) = put else { return Ok(SealedChange::default()) };
         // what is there already is neither put again nor dropped
-        let drop = change.drop.into_iter().filter(|text| !put.contains(text)).collect();
+        let drop: BTreeSet<String> = change.drop.into_iter().chain(recalled.excess.iter().cloned()).collect();
+        let drop = drop.into_iter().filter(|text| !put.contains(text)).collect();
         let put = put.into_iter().filter(|text| !recalled.texts.contains(text)).collect();
         let change = SealedChange { put, drop };
         match &self.strategy {
@@ -535,7 +545,7 @@ impl Issuer {
                 let SealedChange { put, drop } = change;
                 let change = StoreChange { put, drop, now: moment.now_secs(), keep_for: self.keep_for() };
                 store.apply(client, change).await?;
-                report.took.remember = moment.elapsed().saturating_sub(started);
+                report.took.remember = Some(moment.elapsed().saturating_sub(started));
                 Ok(SealedChange::default())
             }
             _ => Ok(change),
@@ -594,10 +604,22 @@ struct Recalled {
     held: Held,
     /// The texts that are kept, whatever they say.
     texts: Vec<String>,
+    /// Those that were not looked at, because there were too many.
+    excess: Vec<String>,
     /// Up to when it is revoked, so far as that is known.
     not_before: Option<u64>,
     /// It is not known, and all that is held counts as revoked.
     in_doubt: bool,
+}
+
+impl Recalled {
+    /// What goes when everything goes: in a store also what can't be read now, as it might be later.
+    fn everything(&self, strategy: &Strategy) -> Change {
+        match strategy {
+            Strategy::Store(_) => Change { drop: self.texts.clone(), ..Change::default() },
+            _ => self.held.forget(),
+        }
+    }
 }
 
 impl Refusal {
@@ -646,6 +668,9 @@ fn since(now: u64, not_before: Option<u64>) -> u64 {
 }
 
 const MAX_CANDIDATES: usize = 16;
+/// Of one client's texts in a store. A token holds half of it; who asks for more, many times at once, has more written
+/// than anybody should have to read again and again.
+const MAX_STORED_BYTES: usize = 128 * 1024;
 /// Seconds.
 const ROUND_DOWN_TO: u64 = 300;
 const LONGEST_TTL: Ttl = Ttl::from_millis(24 * 3600 * 1000);
@@ -653,7 +678,67 @@ const WHILE_UNANSWERED: Ttl = Ttl::from_millis(5 * 60 * 1000);
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
+    use crate::permission::NoPermissions;
+    use crate::store::{GrantStore, MemoryStore};
+
+    const NOW: u64 = 1_700_000_200;
+
+    /// The outcome of a future that never waits: nothing here does.
+    fn at_once<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => panic!("the future waits for something"),
+        }
+    }
+
+    fn alice() -> Client {
+        Client::new(ClientId::try_from("alice").unwrap())
+    }
+
+    fn storing(rows: Vec<String>) -> (MemoryStore, Issuer) {
+        let store = MemoryStore::default();
+        let change = StoreChange { put: rows, now: NOW, keep_for: 1000, ..StoreChange::default() };
+        at_once(GrantStore::apply(&store, &alice().id, change)).unwrap();
+        let key = ApiKey::parse("app.key:s").unwrap();
+        let issuer = Issuer::new(key, Strategy::Store(Store::new(store.clone())), NoPermissions).unwrap();
+        (store, issuer)
+    }
+
+    fn rows(store: &MemoryStore) -> usize {
+        at_once(GrantStore::read(store, &alice().id)).unwrap().texts.len()
+    }
+
+    #[test]
+    fn a_clients_rows_in_a_store_are_bounded() {
+        // what hundreds of large requests at once could leave behind
+        let row = |at: usize| {
+            let names = (0..1000).map(|n| format!("\"c:{at:02}:{n:05}{:x<40}\":[\"*\"]", ""));
+            format!("1700000100.{{{}}}", names.collect::<Vec<_>>().join(","))
+        };
+        assert!((55_000..MAX_STORED_BYTES / 2).contains(&row(0).len()));
+        let (store, issuer) = storing((0..20).map(row).collect());
+        let moment = Moment::new(NOW * 1000, [0; 32]);
+        assert!(at_once(issuer.issue(Ask::new(alice()), &moment)).is_ok());
+        assert_eq!(rows(&store), 2);
+        assert!(at_once(issuer.issue(Ask::new(alice()), &moment)).is_ok());
+        assert_eq!(rows(&store), 2);
+    }
+
+    #[test]
+    fn giving_up_everything_takes_what_cannot_be_read_now() {
+        let (store, issuer) = storing(vec![
+            r#"1700000100.{"a":["publish"]}"#.to_owned(),
+            r#"1700000100.{"a":["an-operation-of-tomorrow"]}"#.to_owned(),
+            r#"1700009999.{"a":["publish"]}"#.to_owned(),
+        ]);
+        let moment = Moment::new(NOW * 1000, [0; 32]);
+        assert!(at_once(issuer.give_up(&alice(), None, Vec::new(), &moment)).is_ok());
+        assert_eq!(rows(&store), 0);
+    }
 
     #[test]
     fn since_is_rounded_but_not_revoked() {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::credentials::authorization;
 use super::{Authenticate, Caller, Unauthenticated, refused};
 use crate::client::{Client, ClientId};
+use crate::grant::MAX_SINCE;
 use crate::http_client::{AnyHttpClient, Endpoint, HttpCall, HttpClient};
 use crate::json;
 
@@ -102,7 +103,7 @@ fn read(body: &[u8]) -> Result<Answer, String> {
             Some(time) => Some(
                 // milliseconds would revoke whatever is permitted in the next fifty thousand years
                 time.as_u64()
-                    .filter(|seconds| *seconds <= 99_999_999_999)
+                    .filter(|seconds| *seconds <= MAX_SINCE)
                     .ok_or("\"notBefore\" in the answer is not a whole number of Unix seconds")?,
             ),
         },

@@ -31,7 +31,7 @@ pub struct Webhook {
 }
 
 /// Where a [`Webhook`] asks, and what it may cost.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct WebhookSettings {
     /// Whom it asks.
@@ -59,6 +59,17 @@ impl WebhookSettings {
             max_in_flight_per_client: 4,
             vocabulary: Vocabulary::default(),
         }
+    }
+}
+
+/// Without the secret.
+impl std::fmt::Debug for WebhookSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebhookSettings")
+            .field("url", &self.url)
+            .field("authorization", &self.authorization.is_some())
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 

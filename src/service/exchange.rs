@@ -192,6 +192,7 @@ impl<'a> Exchange<'a> {
                 Some(_) => carrier.write(&change, &report, cookies, issuer.keep_for(), headers),
                 None => carrier.clear(cookies, headers),
             };
+            self.outcome.cause.clone_from(&report.cause);
             self.outcome.report = report;
             carried
         };

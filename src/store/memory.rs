@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{GrantStore, StoreChange, StoreError, Stored, Whom, next_mark};
 use crate::client::ClientId;
 
-/// Keeps everything in memory, for tests and for trying things out: all is lost when the process ends. Clones share it.
+/// Keeps everything in memory, for tests and for trying things out: all is lost when the process ends, and clients
+/// who don't come back are not forgotten before. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore(Arc<Mutex<Tables>>);
 
@@ -44,11 +45,11 @@ impl GrantStore for MemoryStore {
 
     async fn revoke(&self, whom: &Whom, not_before: u64) -> Result<u64, StoreError> {
         let mut tables = self.tables();
-        let before = match whom {
+        let own = match whom {
             Whom::Client(client) => tables.marks.get(client).copied(),
-            Whom::Everybody => tables.everybody,
+            Whom::Everybody => tables.marks.values().max().copied(),
         };
-        let mark = next_mark(before, not_before);
+        let mark = next_mark([own, tables.everybody], not_before);
         match whom {
             Whom::Client(client) => tables.marks.insert(client.clone(), mark),
             Whom::Everybody => tables.everybody.replace(mark),

@@ -31,7 +31,7 @@ use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync};
 /// time of its own choosing. What it has acknowledged it must not lose, and of a change that fails nothing may remain
 /// but the whole.
 pub trait GrantStore: MaybeSend + MaybeSync + 'static {
-    /// All that is kept about a client.
+    /// All that is kept about a client; texts that have expired may be among it.
     ///
     /// # Errors
     /// If it can't be read.
@@ -48,8 +48,8 @@ pub trait GrantStore: MaybeSend + MaybeSync + 'static {
     ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend;
 
     /// Notes that what was permitted at or before `not_before`, in Unix seconds, is revoked, and returns the mark that
-    /// counts now: that moment, but at least one second after the mark before. So what was permitted between two
-    /// revocations is revoked, even within one second and if the second one's clock is behind. Marks are kept for
+    /// counts now: that moment, but at least one second after the marks before, those for this client and for everybody. So what was
+    /// permitted between two revocations is revoked, even within one second and if the second one's clock is behind. Marks are kept for
     /// [`MARKS_KEPT_FOR`] seconds at least.
     ///
     /// # Errors
@@ -111,9 +111,11 @@ pub enum Whom {
     Everybody,
 }
 
-/// The mark that a revocation sets, given the one before.
-fn next_mark(before: Option<u64>, not_before: u64) -> u64 {
-    before.map_or(not_before, |before| not_before.max(before.saturating_add(1)))
+/// The mark that a revocation sets, given those before that what it revokes may have been permitted after: a client's own
+/// and everybody's; for everybody, everybody's and the latest of any client.
+fn next_mark(before: [Option<u64>; 2], not_before: u64) -> u64 {
+    let after = before.into_iter().flatten().max().map(|before| before.saturating_add(1));
+    not_before.max(after.unwrap_or_default())
 }
 
 /// Why a store did not answer: a text for the log.

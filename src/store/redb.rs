@@ -24,6 +24,8 @@ const EXPIRIES: TableDefinition<'_, (u64, &str, &str), ()> = TableDefinition::ne
 const MARKS: TableDefinition<'_, (&str, &str), u64> = TableDefinition::new("accrue/marks");
 /// No clientId is empty.
 const EVERYBODY: &str = "";
+/// The latest mark of all, whoever's it is. No clientId has a star.
+const LATEST: &str = "*";
 
 /// How many clients, of whom all has expired, one change sweeps at most: more than one, or it would fall behind those
 /// who never come back; few, or who comes after a quiet night would wait for all of last week's.
@@ -83,7 +85,7 @@ enum Write {
 
 impl RedbStore {
     /// Opens the file, or makes it if there is none, for the Ably app with this id (an API key's name up to the dot).
-    /// Other apps' contents in it are left alone.
+    /// Of other apps' contents in it only what has expired is touched.
     ///
     /// It reads and writes the file: a matter for the start.
     ///
@@ -116,6 +118,10 @@ impl RedbStore {
         spawn_blocking(move || {
             let _turn = turn;
             let batch = mem::take(&mut *shared.queue.lock().unwrap_or_else(PoisonError::into_inner));
+            if batch.is_empty() {
+                // written while this waited for its turn
+                return;
+            }
             let (writes, waiting): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
             let written = shared.with(|database| shared.commit(database, &writes));
             // whoever has an answer can let go of the store and open the file again
@@ -227,9 +233,17 @@ impl Shared {
         not_before: u64,
     ) -> Result<u64, ::redb::Error> {
         let mut marks = transaction.open_table(MARKS)?;
-        let before = marks.get((&*self.app, client))?.map(|row| row.value());
+        let other = if client == EVERYBODY { LATEST } else { EVERYBODY };
+        let mut before = [None; 2];
+        for (before, id) in before.iter_mut().zip([client, other]) {
+            *before = marks.get((&*self.app, id))?.map(|row| row.value());
+        }
         let mark = next_mark(before, not_before);
         marks.insert((&*self.app, client), mark)?;
+        let latest = marks.get((&*self.app, LATEST))?.map(|row| row.value());
+        if latest < Some(mark) {
+            marks.insert((&*self.app, LATEST), mark)?;
+        }
         Ok(mark)
     }
 }

@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// only `noeviction` keeps what was acknowledged. Not for Redis Cluster.
 ///
 /// The keys start with `accrue:`, the app's id and a colon: `…grants:CLIENTID` holds a client's texts, `…mark:CLIENTID`
-/// and `…everybody` the revocations. Each is gone by itself when it is worth nothing any more.
+/// `…everybody` and `…latest` the revocations. Each is gone by itself when it is worth nothing any more.
 ///
 /// It has to be used within a tokio runtime.
 ///
@@ -127,6 +127,11 @@ impl RedisStore {
         format!("accrue:{}:mark:{client}", self.0.app)
     }
 
+    /// The latest mark of all, whoever's it is.
+    fn latest(&self) -> String {
+        format!("accrue:{}:latest", self.0.app)
+    }
+
     fn everybody(&self) -> String {
         format!("accrue:{}:everybody", self.0.app)
     }
@@ -166,10 +171,15 @@ impl GrantStore for RedisStore {
         };
         let mut question = pipe();
         question.atomic();
-        // at least one more than it was, and at least this
+        let (everybody, latest) = (self.everybody(), self.latest());
+        let other = if key == everybody { &latest } else { &everybody };
+        // one more than the later of what both were, and at least this
+        question.zunionstore_max(&key, &[&key, other]).ignore();
         question.zincr(&key, MARK, 1).ignore();
         question.cmd("ZADD").arg(&key).arg("GT").arg(not_before).arg(MARK).ignore();
+        question.zunionstore_max(&latest, &[&latest, &key]).ignore();
         question.cmd("EXPIRE").arg(&key).arg(MARKS_KEPT_FOR).ignore();
+        question.cmd("EXPIRE").arg(&latest).arg(MARKS_KEPT_FOR).ignore();
         question.zscore(&key, MARK);
         let (mark,): (f64,) = self.ask(&question).await?;
         Ok(mark as u64)

@@ -313,14 +313,15 @@ fn of_two_marks_the_later_counts_whichever_it_is() {
 #[test]
 fn what_is_permitted_between_two_revocations_is_revoked_by_the_second() {
     for strategy in KEPT {
-        for whom in [json!({ "clientId": "alice" }), json!({ "everybody": true })] {
+        let (one, all) = (json!({ "clientId": "alice" }), json!({ "everybody": true }));
+        for (first, second) in [(&one, &one), (&one, &all), (&all, &one), (&all, &all)] {
             // within one second, and by a clock that is behind
             for (first_ahead, second_ahead) in [(0, 0), (5, 0), (0, 5)] {
                 let mut world = World::new(strategy);
                 let instances = [world.instance(0), world.instance(5)];
-                instances[first_ahead / 5].revoke(&whom);
+                instances[first_ahead / 5].revoke(first);
                 assert_eq!(world.ask(&instances[first_ahead / 5], CHAT), "200 [chat:1]");
-                instances[second_ahead / 5].revoke(&whom);
+                instances[second_ahead / 5].revoke(second);
                 world.check.now_says(Verdict::Deny);
                 for one in &instances {
                     assert_eq!(world.ask(one, ""), "401/40160", "{strategy}: {first_ahead}, {second_ahead}");

@@ -31,7 +31,10 @@ class Webhook(BaseHTTPRequestHandler):
     timeout = 5
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = self.headers.get("Content-Length", "0")
+        if not (length.isdecimal() and int(length) <= 1_000_000):
+            return self.reply(413)
+        body = self.rfile.read(int(length))
         if self.path != "/ably/permissions":
             return self.reply(404)
         if not hmac.compare_digest(self.headers.get("Authorization", "").encode(), AUTHORIZATION):

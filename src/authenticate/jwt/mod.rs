@@ -18,6 +18,7 @@ use remote::RemoteKeys;
 
 use super::{Authenticate, Caller, Unauthenticated, bearer, cookies, refused};
 use crate::client::{Client, ClientId};
+use crate::grant::MAX_SINCE;
 use crate::http_client::{Endpoint, HttpClient};
 
 /// Verifies the application's own session JWT, from `Authorization: Bearer` or from a cookie.
@@ -184,9 +185,13 @@ impl SessionJwt {
             return Err(refused("session JWT: not valid yet"));
         }
         let not_before = match &self.not_before_claim {
-            Some(name) => time(&claims, name)?,
-            None => None,
+            Some(name) if claims.get(name).is_some_and(|value| !value.is_null()) => time(&claims, name)?,
+            _ => None,
         };
+        if not_before.is_some_and(|moment| moment > MAX_SINCE) {
+            // milliseconds would revoke whatever is permitted in the next fifty thousand years
+            return Err(refused("session JWT: the claim for not_before is not in Unix seconds"));
+        }
         let id = claims
             .get(&self.client_id_claim)
             .and_then(Value::as_str)

@@ -66,7 +66,7 @@ impl RemoteKeys {
                 None => self.fetch(&mut last, now).await,
             };
         };
-        // nobody waits for this who could do without
+        // whoever comes first pays for it, and nobody waits for that one
         if now.saturating_sub(fetched.at) >= RENEW_AFTER
             && let Ok(mut last) = self.last.try_lock()
         {

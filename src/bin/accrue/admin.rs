@@ -7,7 +7,7 @@ use accrue::{ClientId, Half, Revocation, Revoking, Whom};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{metrics, telemetry};
 
@@ -46,13 +46,18 @@ impl SecondCalls {
 }
 
 async fn call(revocation: Revocation, client: ClientId, mut stopping: watch::Receiver<bool>) {
-    tokio::select! {
-        () = sleep(Revocation::AGAIN_AFTER) => {}
-        _ = stopping.wait_for(|stopping| *stopping) => {}
-    }
+    let early = tokio::select! {
+        () = sleep(Revocation::AGAIN_AFTER) => false,
+        _ = stopping.wait_for(|stopping| *stopping) => true,
+    };
     let half = revocation.again(&client).await;
     metrics::count_half("ably", &half);
     match half {
+        Half::Done { .. } if early => warn!(
+            target: "audit",
+            client = client.as_str(),
+            "revoked at Ably once more, but early, as the service stops: revoke this client again in two minutes"
+        ),
         Half::Done { .. } => info!(target: "audit", client = client.as_str(), "revoked at Ably once more"),
         Half::Failed { message } => {
             error!(

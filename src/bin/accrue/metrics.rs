@@ -42,13 +42,17 @@ pub(crate) fn count(outcome: &Outcome, took: Duration) {
     }
     histogram!(REQUEST_SECONDS).record(took);
     let report = &outcome.report;
-    if let Some(took) = outcome.authenticating {
-        histogram!(PHASE_SECONDS, "phase" => "authenticate").record(took);
-        histogram!(PHASE_SECONDS, "phase" => "recall").record(report.took.recall);
-        histogram!(PHASE_SECONDS, "phase" => "remember").record(report.took.remember);
+    for (phase, took) in [
+        ("authenticate", outcome.authenticating),
+        ("recall", report.took.recall),
+        ("check", report.took.check),
+        ("remember", report.took.remember),
+    ] {
+        if let Some(took) = took {
+            histogram!(PHASE_SECONDS, "phase" => phase).record(took);
+        }
     }
     if let (Some(check), Some(took)) = (report.check, report.took.check) {
-        histogram!(PHASE_SECONDS, "phase" => "check").record(took);
         histogram!(CHECK_SECONDS, "check" => check).record(took);
     }
     for grant in &report.grants {

@@ -87,10 +87,12 @@ pub(crate) fn record_revocation(revoking: &Revoking) {
     let causes: Vec<&str> =
         [&revoking.revoked.mark, &revoking.revoked.ably].into_iter().filter_map(failure).collect();
     let cause = (!causes.is_empty()).then(|| causes.join("; "));
-    if cause.is_some() {
-        warn!(target: "audit", client, mark, ably, cause, "revoked in part only");
-    } else {
-        info!(target: "audit", client, mark, ably, "revoked");
+    let anything_done = revoking.revoked.mark.is_done() || revoking.revoked.ably.is_done();
+    match (revoking.revoked.succeeded(), anything_done) {
+        (Some(true), _) => info!(target: "audit", client, mark, ably, "revoked"),
+        (Some(false), true) => warn!(target: "audit", client, mark, ably, cause, "revoked in part only"),
+        (Some(false), false) => warn!(target: "audit", client, mark, ably, cause, "not revoked"),
+        (None, _) => warn!(target: "audit", client, mark, ably, "not revoked: nothing is configured for it"),
     }
 }
 
