@@ -4,7 +4,7 @@
 //! more channel it asks for a new token, and somebody has to remember what it was permitted before. With accrue
 //! the client remembers: it keeps *grants*, sealed with an HMAC, in a cookie or a header. The server opens them,
 //! asks the permission check only about what is new, and answers with a token for everything and an updated
-//! grant. It keeps no state.
+//! grant. Unless it is told to, it keeps no state.
 //!
 //! ```text
 //! authenticate -> recall what is held -> propose: add the wishes -> check what is not yet permitted
@@ -104,7 +104,7 @@ mod moment;
 mod nearest;
 mod proposal;
 
-// flow: asynchronous, no HTTP, no timers
+// flow: asynchronous; what talks to others (webhook, redb, Redis) is behind its trait and comes with a feature
 #[cfg(feature = "service")]
 mod http_client;
 mod issuer;

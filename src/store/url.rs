@@ -47,7 +47,7 @@ impl StoreUrl {
                 return Err(StoreUrlError::Unescaped);
             }
             #[cfg(feature = "redis")]
-            super::RedisStore::new(text, "").map_err(|_| StoreUrlError::Redis)?;
+            ::redis::IntoConnectionInfo::into_connection_info(text).map_err(|_| StoreUrlError::Redis)?;
             return Ok(Self(Place::Redis(text.to_owned())));
         }
         Err(StoreUrlError::Scheme)
