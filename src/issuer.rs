@@ -535,8 +535,10 @@ impl Issuer {
         // what can't be written has no room, and then nothing is dropped for it either
         let Some(put) = put else { return Ok(SealedChange::default()) };
         // what is there already is neither put again nor dropped
-        let drop: BTreeSet<String> = change.drop.into_iter().chain(recalled.excess.iter().cloned()).collect();
-        let drop = drop.into_iter().filter(|text| !put.contains(text)).collect();
+        let mut drop = change.drop;
+        let excess: Vec<&String> = recalled.excess.iter().filter(|text| !drop.contains(text)).collect();
+        drop.extend(excess.into_iter().cloned());
+        drop.retain(|text| !put.contains(text));
         let put = put.into_iter().filter(|text| !recalled.texts.contains(text)).collect();
         let change = SealedChange { put, drop };
         match &self.strategy {
