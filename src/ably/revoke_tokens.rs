@@ -41,9 +41,14 @@ pub(crate) fn applies_at(status: u16, body: &[u8]) -> Result<u64, String> {
     if !matches!(status, 200 | 201) {
         return Err(explain(status, &answer["error"]));
     }
-    match answer["results"].as_array().map(Vec::as_slice) {
+    // earlier versions answer with the results alone, and without a count
+    let (results, none_failed) = match &answer {
+        Value::Array(results) => (Some(results), true),
+        _ => (answer["results"].as_array(), answer["failureCount"] == 0),
+    };
+    match results.map(Vec::as_slice) {
         Some([result]) if result["error"].is_object() => Err(explain(status, &result["error"])),
-        Some([result]) if answer["failureCount"] == 0 => {
+        Some([result]) if none_failed => {
             result["appliesAt"].as_u64().ok_or_else(|| "Ably's answer does not say from when on".to_owned())
         }
         _ => Err(format!("Ably answered {status} with something that is not understood")),
@@ -83,6 +88,8 @@ mod tests {
     fn answers() {
         let done = r#"{"successCount":1,"failureCount":0,"results":[{"target":"clientId:a","issuedBefore":1,"appliesAt":30001}]}"#;
         assert_eq!(applies_at(201, done.as_bytes()), Ok(30_001));
+        let plain = r#"[{"target":"clientId:a","issuedBefore":1,"appliesAt":30001}]"#;
+        assert_eq!(applies_at(201, plain.as_bytes()), Ok(30_001));
         for (status, body, complaint) in [
             (
                 201,
