@@ -265,7 +265,7 @@ impl Issuer {
     }
 
     /// Heeds the revocations noted in this store under [`Strategy::Cookie`]. [`Strategy::Store`] heeds those in its own
-    /// store anyway; under the others nothing is kept that could be revoked.
+    /// store anyway; under the others nothing is kept that could be revoked, and it only has to be reachable.
     #[must_use]
     pub fn with_revocations(self, store: Store) -> Self {
         match self.strategy {
