@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
+use serde_json::Value;
 
+use crate::json;
 use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync};
 
 /// Makes HTTP requests to the application's own servers and to Ably's.
@@ -70,6 +72,13 @@ pub enum HttpClientError {
     /// Not reached, not understood, or cut off.
     #[error("{0}")]
     Failed(String),
+}
+
+/// The JSON in an answer's body. The text of an error does not repeat it: it goes into the log.
+pub(crate) fn json_answer(body: &[u8]) -> Result<Value, String> {
+    json::parse(body).map_err(|error| {
+        format!("the answer is not JSON, at line {} column {}", error.line(), error.column())
+    })
 }
 
 /// Reaches nobody: for a service that asks no other servers.

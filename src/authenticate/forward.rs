@@ -10,8 +10,7 @@ use super::credentials::authorization;
 use super::{Authenticate, Caller, Unauthenticated, refused};
 use crate::client::{Client, ClientId};
 use crate::grant::MAX_SINCE;
-use crate::http_client::{AnyHttpClient, Endpoint, HttpCall, HttpClient};
-use crate::json;
+use crate::http_client::{AnyHttpClient, Endpoint, HttpCall, HttpClient, json_answer};
 
 /// Asks your application who is calling, with the caller's own session.
 ///
@@ -84,9 +83,7 @@ struct Answer {
 
 /// What an answer says. Texts of errors don't repeat it: they go into the log.
 fn read(body: &[u8]) -> Result<Answer, String> {
-    let answer = json::parse(body).map_err(|error| {
-        format!("the answer is not JSON, at line {} column {}", error.line(), error.column())
-    })?;
+    let answer = json_answer(body)?;
     Ok(Answer {
         client_id: answer
             .get("clientId")

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use super::PermissionCheck;
 use crate::capability::{Capability, CapabilityError, EntryProblem, Vocabulary};
 use crate::client::ClientId;
-use crate::http_client::{AnyHttpClient, Endpoint, HttpCall, HttpClient};
-use crate::json;
+use crate::http_client::{AnyHttpClient, Endpoint, HttpCall, HttpClient, json_answer};
 use crate::proposal::{Asked, Decision, Question};
 
 /// Asks your backend.
@@ -138,9 +137,7 @@ impl std::fmt::Debug for Webhook {
 
 /// What an answer says. Texts of errors don't repeat it: they go into the log.
 fn decision(body: &[u8], vocabulary: &Vocabulary) -> Result<Decision, String> {
-    let answer = json::parse(body).map_err(|error| {
-        format!("the answer is not JSON, at line {} column {}", error.line(), error.column())
-    })?;
+    let answer = json_answer(body)?;
     match (answer.get("barred"), answer.get("granted")) {
         (Some(Value::Bool(true)), _) => Ok(Decision::Barred),
         (None | Some(Value::Bool(false)), Some(Value::Object(granted))) => {
