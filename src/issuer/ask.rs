@@ -121,7 +121,7 @@ pub struct Report {
     pub took: Took,
 }
 
-/// How long the parts of the flow took that may wait for others; zero without a [stopwatch](Moment::with_stopwatch).
+/// How long the parts of the flow took that may wait for others; zero without a [stopwatch](crate::Moment::with_stopwatch).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Took {
