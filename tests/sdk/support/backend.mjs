@@ -1,0 +1,40 @@
+// The application's backend: it answers the permission webhook, as a test says.
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+
+export class Backend {
+  /** What clients may do, by Ably's names: a list of operations, or nothing. A test may set and delete. */
+  permitted = {};
+  /** Clients that are barred. */
+  barred = new Set();
+  /** While true, questions are not answered. */
+  isDown = false;
+  /** All that was asked. */
+  questions = [];
+
+  static async start(t) {
+    const backend = new Backend();
+    const server = createServer(async (request, response) => {
+      const question = JSON.parse(Buffer.concat(await request.toArray()));
+      backend.questions.push(question);
+      if (backend.isDown) return request.socket.destroy();
+      const answer = JSON.stringify(backend.answer(question));
+      return response.writeHead(200, { 'content-type': 'application/json' }).end(answer);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    backend.url = `http://127.0.0.1:${server.address().port}/ably/permissions`;
+    return backend;
+  }
+
+  answer({ clientId, asked }) {
+    if (this.barred.has(clientId)) return { barred: true };
+    const entries = Object.entries(asked ?? this.permitted);
+    const granted = entries.map(([resource, operations]) => [resource, operations.filter((operation) => this.permitted[resource]?.includes(operation))]);
+    return { granted: Object.fromEntries(granted.filter(([, operations]) => operations.length)) };
+  }
+}
