@@ -12,21 +12,21 @@ export const KEY = 'appId.keyId:the-secret-of-an-ably-key';
 export const SECRET = { kid: 'k1', bytes: Buffer.from('what seals grants in the tests..') };
 export const ADMIN_TOKEN = 'what-an-operator-of-the-tests-shows-to-/revoke';
 
-/** Starts it with a configuration; `PORT` may be fixed, so that one can be stopped and another take its place. */
-export async function serve(t, config) {
+/** Starts it with a configuration. `env` goes over the usual environment. */
+export async function serve(t, config, env = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'accrue-'));
   t.after(() => rm(folder, { recursive: true }));
   const file = join(folder, 'accrue.toml');
   writeFileSync(file, toml(config));
-  const env = {
-    ABLY_API_KEY: KEY,
-    ACCRUE_SECRETS: `${SECRET.kid}:${SECRET.bytes.toString('base64url')}`,
-    ACCRUE_ADMIN_TOKEN: ADMIN_TOKEN,
-  };
-  const process = new Process(t, BINARY, ['serve', '--config', file], { env });
+  const usual = { ABLY_API_KEY: KEY, ACCRUE_SECRETS: keyring(SECRET), ACCRUE_ADMIN_TOKEN: ADMIN_TOKEN };
+  const process = new Process(t, BINARY, ['serve', '--config', file], { env: { ...usual, ...env } });
   const [, url] = await process.says('stdout', /^listening on (\S+)$/m);
-  return Object.assign(process, { url, port: new URL(url).port });
+  const admin = /^admin on (\S+)$/m.exec(process.stdout)?.[1];
+  return Object.assign(process, { url, admin });
 }
+
+/** Sealing secrets as `ACCRUE_SECRETS` lists them: the first seals, all verify. */
+export const keyring = (...secrets) => secrets.map(({ kid, bytes }) => `${kid}:${bytes.toString('base64url')}`).join(',');
 
 /** Runs one of its other commands to its end: `{code, stdout, stderr}`. */
 export async function run(t, ...args) {

@@ -1,0 +1,29 @@
+//! Unmodified SDKs and a real browser against the binary: what `npm test` runs in `tests/sdk`.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+/// Needs Node and what `npm ci` brings; scenarios that need more (Chromium, nginx, Python) skip themselves.
+#[test]
+fn sdks() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk");
+    if Command::new("npm").arg("--version").output().is_err() {
+        return skipped("there is no Node here");
+    }
+    if !folder.join("node_modules").exists() {
+        return skipped("to run them: npm ci --prefix tests/sdk");
+    }
+    let status = Command::new("npm")
+        .args(["test", "--silent"])
+        .current_dir(folder)
+        .env("ACCRUE", env!("CARGO_BIN_EXE_accrue"))
+        .status()
+        .expect("npm starts");
+    assert!(status.success(), "npm test in tests/sdk: {status}");
+}
+
+/// Said past the test runner, which shows what a test prints only if it fails.
+fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: the scenarios with SDKs and a browser; {why}");
+}
