@@ -18,7 +18,7 @@ export class Backend {
       const question = JSON.parse(Buffer.concat(await request.toArray()));
       backend.questions.push(question);
       if (backend.isDown) return request.socket.destroy();
-      const answer = JSON.stringify(backend.answer(question));
+      const answer = JSON.stringify(await backend.answer(question));
       return response.writeHead(200, { 'content-type': 'application/json' }).end(answer);
     });
     server.listen(0, '127.0.0.1');
