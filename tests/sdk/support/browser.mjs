@@ -12,7 +12,7 @@ const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 /** Why there are no tests in a browser, or false. */
 export const noBrowser = !existsSync(CHROMIUM) && `there is no ${CHROMIUM}; CHROMIUM may name another`;
 
-const ABLY_JS = fileURLToPath(new URL('../node_modules/ably/build/ably.min.js', import.meta.url));
+export const ABLY_JS = fileURLToPath(new URL('../node_modules/ably/build/ably.min.js', import.meta.url));
 const PREFIX = '__Host-accrue.';
 const PAGE = `<!doctype html>
 <title>A page</title>
@@ -39,6 +39,13 @@ before(async () => {
 });
 after(() => browser?.close());
 
+/** A cookie jar and all else of a browser that was never used before. */
+export async function newContext(t, options) {
+  const context = await browser.newContext(options);
+  t.after(() => context.close());
+  return context;
+}
+
 /** Serves the page; gives the port, on which it is `http://localhost` and `http://127.0.0.1`. */
 export async function servePage(t) {
   // beyond the 16 KiB of headers that Node takes by default, so that the limits met are nginx's
@@ -58,9 +65,7 @@ export async function servePage(t) {
 /** Somebody's browser: its tabs share a cookie jar, which is empty at first. */
 export class Browser {
   static async start(t, { ably }) {
-    const context = await browser.newContext();
-    t.after(() => context.close());
-    return Object.assign(new Browser(), { context, ably });
+    return Object.assign(new Browser(), { context: await newContext(t), ably });
   }
 
   /** The application's session cookie on localhost, as it would set one. */

@@ -1,66 +1,96 @@
-// node demo.mjs URL [URL_WITH_ABLY]: clicks through the demo page in Chromium.
-//
-// URL is where `accrue demo` listens, URL_WITH_ABLY one started with --with-ably and any well-formed key: Ably is
-// played by this script (ably-js comes from node_modules, requestToken and the WebSocket are answered here).
-// SHOTS=FOLDER keeps screenshots; CHROMIUM names another browser than /usr/bin/chromium.
+// Clicks through the page of `accrue demo` in Chromium. SHOTS=FOLDER keeps screenshots.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { WebSocket } from 'ws';
+import { Ably } from './ably/server.mjs';
+import { BINARY, KEY } from './support/accrue.mjs';
+import { ABLY_JS, newContext, noBrowser } from './support/browser.mjs';
+import { Process } from './support/process.mjs';
 
-const [base = 'http://localhost:8080', ablyBase] = process.argv.slice(2);
-const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const shots = process.env.SHOTS;
 if (shots) mkdirSync(shots, { recursive: true });
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
-let passed = 0;
-const failures = [];
 
-async function scenario(title, run, { url = base, tolerate = () => false, ...options } = {}) {
-  const context = await browser.newContext({ viewport: { width: 1200, height: 900 }, ...options });
-  const page = await context.newPage();
-  const noise = [];
-  page.on('console', (m) => { if (['error', 'warning'].includes(m.type()) && !tolerate(m.text())) noise.push(m.text()); });
-  page.on('pageerror', (e) => noise.push(String(e)));
-  page.on('response', (r) => { if (r.url().includes('favicon')) noise.push('favicon asked for'); });
-  page.setDefaultTimeout(8000);
-  const t = {
-    page, context,
-    open: async (hash = '') => { await page.goto(`${url}/${hash}`); await t.happened(/./); },
-    happened: (pattern) => page.waitForFunction(([s, f]) => new RegExp(s, f).test(document.getElementById('outcome').textContent), [pattern.source, pattern.flags])
-      .catch(async () => assert.match(await page.textContent('#outcome'), pattern)),
-    held: () => page.$$eval('#held tr', (rows) => Object.fromEntries(rows.filter((r) => r.cells.length === 3).map((r) => [r.cells[0].querySelector('code').textContent, r.cells[1].textContent]))),
-    ask: async (resource, operations, others = '') => {
-      await page.fill('#resource', resource);
-      for (const box of await page.$$('#common input')) await box.setChecked(operations.includes(await box.inputValue()));
-      await page.fill('#others', others);
-      await page.click('#ask button[type=submit]');
-    },
-    chip: (text) => page.getByRole('button', { name: text, exact: true }).click(),
-    jar: () => page.textContent('#jar'),
-    wire: () => page.$$eval('#wire pre', (all) => all.map((p) => p.textContent)),
-    fits: async () => assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, 'scrolls sideways'),
-    shot: async (name) => shots && page.screenshot({ path: `${shots}/${name}.png`, fullPage: true }),
-  };
-  try {
-    await run(t);
+/** A demo of its own, and its page in a browser of its own; nothing in the console but what is tolerated. */
+function scenario(title, run, { args = [], tolerate = () => false, ...options } = {}) {
+  test(title, { skip: noBrowser }, async (t) => {
+    const demo = new Process(t, BINARY, ['demo', '--listen', 'localhost:0', ...args], { env: { ABLY_API_KEY: KEY } });
+    const [, url] = await demo.says('stdout', /^listening on (\S+)$/m);
+    const context = await newContext(t, { viewport: { width: 1200, height: 900 }, ...options });
+    const page = await context.newPage();
+    page.setDefaultTimeout(8000);
+    const noise = [];
+    page.on('console', (m) => {
+      if (['error', 'warning'].includes(m.type()) && !tolerate(m.text())) noise.push(m.text());
+    });
+    page.on('pageerror', (error) => noise.push(String(error)));
+    page.on('response', (response) => response.url().includes('favicon') && noise.push('favicon asked for'));
+    await run(new DemoPage(t, url, page));
     assert.deepEqual(noise, [], 'console');
-    passed++;
-    console.log(`ok    ${title}`);
-  } catch (error) {
-    failures.push(title);
-    console.log(`FAIL  ${title}\n${error.stack}\n${noise.join('\n')}`);
-    await t.shot(`failed-${failures.length}`).catch(() => {});
+  });
+}
+
+class DemoPage {
+  constructor(test, base, page) {
+    Object.assign(this, { test, base, page });
   }
-  await context.close();
+
+  async open(hash = '') {
+    await this.page.goto(`${this.base}/${hash}`);
+    await this.happened(/./);
+  }
+
+  happened(pattern) {
+    return this.says('outcome', pattern);
+  }
+
+  /** Waits until an element says this. */
+  async says(id, pattern) {
+    const isThere = ([id, source, flags]) => new RegExp(source, flags).test(document.getElementById(id).innerText);
+    const found = this.page.waitForFunction(isThere, [id, pattern.source, pattern.flags]);
+    await found.catch(async () => assert.match(await this.page.innerText(`#${id}`), pattern));
+  }
+
+  held() {
+    return this.page.$$eval('#held tr', (rows) => Object.fromEntries(rows
+      .filter((row) => row.cells.length === 3)
+      .map(({ cells: [name, operations] }) => [name.querySelector('code').textContent, operations.textContent])));
+  }
+
+  async ask(resource, operations, others = '') {
+    await this.page.fill('#resource', resource);
+    for (const box of await this.page.$$('#common input')) {
+      await box.setChecked(operations.includes(await box.inputValue()));
+    }
+    await this.page.fill('#others', others);
+    await this.page.click('#ask button[type=submit]');
+  }
+
+  chip(text) {
+    return this.page.getByRole('button', { name: text, exact: true }).click();
+  }
+
+  jar() {
+    return this.page.textContent('#jar');
+  }
+
+  wire() {
+    return this.page.$$eval('#wire pre', (all) => all.map((p) => p.textContent));
+  }
+
+  async fits() {
+    const beyond = () => document.documentElement.scrollWidth - innerWidth;
+    assert.equal(await this.page.evaluate(beyond), 0, 'scrolls sideways');
+  }
+
+  async shot(name, options = { fullPage: true }) {
+    if (shots) await this.page.screenshot({ path: `${shots}/${name}.png`, ...options });
+  }
 }
 
 const refusedByServer = (text) => /status of (400|401|503)/.test(text);
 
-await scenario('first visit: only what is given', async (t) => {
+scenario('first visit: only what is given', async (t) => {
   await t.open();
   await t.happened(/You are alice/);
   assert.deepEqual(await t.held(), { 'inbox:alice': 'subscribe' });
@@ -68,11 +98,11 @@ await scenario('first visit: only what is given', async (t) => {
   assert.equal(await t.page.inputValue('#client-id'), 'alice');
   assert.equal(await t.page.isVisible('#ably-title'), false);
   assert.equal(await t.page.isVisible('.offline'), true);
-  const html = await (await t.page.request.get(`${base}/`)).text();
+  const html = await (await t.page.request.get(`${t.base}/`)).text();
   assert.doesNotMatch(html, /\{nonce\}|\{with_ably\}/);
 });
 
-await scenario('grant, extend, nothing new, pattern, dm', async (t) => {
+scenario('grant, extend, nothing new, pattern, dm', async (t) => {
   await t.open();
   await t.chip('chat:42 subscribe');
   await t.happened(/Granted chat:42 subscribe/);
@@ -99,14 +129,14 @@ await scenario('grant, extend, nothing new, pattern, dm', async (t) => {
   assert.deepEqual(await t.page.evaluate(() => document.cookie), '', 'cookies are HttpOnly');
 });
 
-await scenario('denied, in part and whole', async (t) => {
+scenario('denied, in part and whole', async (t) => {
   await t.open();
   await t.chip('private:1 subscribe');
   await t.happened(/Refused \(denied\) private:1 subscribe\. The rules do not permit it/);
   await t.ask('dm:bob:1', ['subscribe']);
   await t.happened(/Refused \(denied\) dm:bob:1/);
   await t.ask('public:news', ['subscribe', 'publish'], 'history');
-  await t.happened(/Granted public:news history, subscribe.*Refused \(denied\) public:news publish/);
+  await t.happened(/Granted public:news history, subscribe\nRefused \(denied\) public:news publish/);
   for (const odd of ['__proto__', 'constructor', '<img src=x onerror=alert(1)>', 'größe:\u{1F600}']) {
     await t.ask(odd, ['subscribe']);
     await t.happened(new RegExp(`Refused \\(denied\\) ${odd.replace(/[()]/g, '\\$&')}`));
@@ -118,7 +148,7 @@ await scenario('denied, in part and whole', async (t) => {
   await t.fits();
 });
 
-await scenario('the wire', async (t) => {
+scenario('the wire', async (t) => {
   await t.open();
   let [sent, got] = await t.wire();
   assert.match(sent, /^GET \/auth\?clientId=alice\n/);
@@ -139,7 +169,7 @@ await scenario('the wire', async (t) => {
   assert.match(got, /accrue-refused: \{"denied":\{"private:1":\["subscribe"\]\}\}/);
 });
 
-await scenario('giving up', async (t) => {
+scenario('giving up', async (t) => {
   await t.open();
   for (const chip of ['chat:42 subscribe', 'chat:* subscribe', 'public:news subscribe']) {
     await t.chip(chip);
@@ -147,7 +177,7 @@ await scenario('giving up', async (t) => {
   }
   await t.page.getByRole('button', { name: 'Give up chat:42' }).focus();
   await t.page.keyboard.press('Enter');
-  await t.happened(/Given up chat:42 subscribe.*Still held chat:\* contains chat:42/);
+  await t.happened(/Given up chat:42 subscribe\nStill held chat:\* contains chat:42/);
   assert.equal(await t.page.evaluate(() => document.activeElement.id), 'held-title', 'focus is kept');
   const [sent, got, sentThen] = await t.wire();
   assert.match(sent, /^DELETE \/auth\?clientId=alice&capability=/);
@@ -158,19 +188,19 @@ await scenario('giving up', async (t) => {
   assert.match(await t.page.textContent('#held'), /inbox:alicegiven/);
   assert.deepEqual(Object.keys(await t.held()), ['chat:*', 'inbox:alice', 'public:news']);
   await t.page.click('#give-up-all');
-  await t.happened(/Given up chat:\* subscribe; public:news subscribe.*Given inbox:alice/);
+  await t.happened(/Given up chat:\* subscribe; public:news subscribe\nGiven inbox:alice/);
   assert.deepEqual(Object.keys(await t.held()), ['inbox:alice']);
   assert.match((await t.wire())[0], /^DELETE \/auth\n/);
   assert.match(await t.jar(), /: 0 grant cookies, 0 bytes/);
 });
 
-await scenario('another account', async (t) => {
+scenario('another account', async (t) => {
   await t.open();
   await t.chip('chat:42 subscribe');
   await t.happened(/Granted/);
   await t.page.fill('#client-id', 'bob');
   await t.page.press('#client-id', 'Enter');
-  await t.happened(/You are bob.*What alice was granted does not count here/);
+  await t.happened(/You are bob.*\nWhat alice was granted does not count here/);
   assert.deepEqual(await t.held(), { 'inbox:bob': 'subscribe' });
   assert.equal(new URL(t.page.url()).hash, '#bob');
   await t.chip('dm:bob:bob publish, subscribe');
@@ -184,7 +214,7 @@ await scenario('another account', async (t) => {
   await t.shot('two-accounts');
 });
 
-await scenario('errors: nothing at all, malformed', async (t) => {
+scenario('errors: nothing at all, malformed', async (t) => {
   await t.open('#x%3Ay');
   await t.happened(/Nothing could be granted/);
   assert.match(await t.page.textContent('#held'), /Nothing\./);
@@ -200,11 +230,11 @@ await scenario('errors: nothing at all, malformed', async (t) => {
   assert.deepEqual(await t.held(), { 'inbox:alice': 'subscribe' });
   await t.ask('chat:42', []);
   await t.happened(/Choose at least one operation/);
-  await t.page.goto(`${base}/#%E0%A4%A`);
+  await t.page.goto(`${t.base}/#%E0%A4%A`);
   await t.happened(/You are alice/);
 }, { tolerate: refusedByServer });
 
-await scenario('full', async (t) => {
+scenario('full', async (t) => {
   await t.open();
   for (let i = 0; i < 90; i++) {
     await t.ask(`chat:${i}-${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}`, ['subscribe']);
@@ -216,7 +246,7 @@ await scenario('full', async (t) => {
   await t.shot('full');
 });
 
-await scenario('unavailable, 503 and a dead server (answers played here)', async (t) => {
+scenario('unavailable, 503 and a dead server (answers played here)', async (t) => {
   await t.open();
   await t.page.route('**/auth?*capability*', async (route) => {
     const response = await route.fetch();
@@ -242,7 +272,7 @@ await scenario('unavailable, 503 and a dead server (answers played here)', async
   await t.happened(/The server did not answer/);
 }, { tolerate: (text) => /status of 50[03]|ERR_FAILED/.test(text) });
 
-await scenario('keyboard only', async (t) => {
+scenario('keyboard only', async (t) => {
   await t.open();
   const { page } = t;
   await page.focus('#resource');
@@ -264,7 +294,7 @@ await scenario('keyboard only', async (t) => {
 
 for (const colorScheme of ['light', 'dark']) {
   for (const width of [1200, 360]) {
-    await scenario(`screenshot ${width} ${colorScheme}`, async (t) => {
+    scenario(`screenshot ${width} ${colorScheme}`, async (t) => {
       await t.open();
       for (const chip of ['chat:42 subscribe', 'dm:alice:bob publish, subscribe', 'chat:* subscribe']) { await t.chip(chip); await t.happened(new RegExp(`Granted ${chip.replace('*', '\\*')}`)); }
       await t.page.getByRole('button', { name: 'Give up inbox:alice' }).click();
@@ -280,91 +310,97 @@ for (const colorScheme of ['light', 'dark']) {
   }
 }
 
-if (ablyBase) {
-  const quiet = (text) => /status of 40[01]|Ably:/.test(text);
-  // Plays Ably: tokens carry the capability of their token request, and attaching is judged by it.
-  const playAbly = async ({ page }) => {
-    let number = 0;
-    await page.route('https://cdn.ably.com/lib/ably.min-2.js', (route) => route.fulfill({ path: here('node_modules/ably/build/ably.min.js'), contentType: 'text/javascript' }));
-    await page.route(/requestToken/, async (route) => {
-      const { capability, clientId } = route.request().postDataJSON() ?? {};
-      const token = Buffer.from(JSON.stringify({ capability, clientId })).toString('base64url');
-      await route.fulfill({ status: 201, contentType: 'application/json', headers: { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': '*' },
-        body: JSON.stringify({ token, keyName: 'x', issued: Date.now(), expires: Date.now() + 3.6e6, capability, clientId }) });
+scenario('nothing runs in the page but its own script', async (t) => {
+  await t.open();
+  await t.page.evaluate(() => {
+    window.refused = [];
+    document.addEventListener('securitypolicyviolation', ({ effectiveDirective }) => refused.push(effectiveDirective));
+    const script = document.createElement('script');
+    script.textContent = 'window.ran = true';
+    const image = document.createElement('img');
+    image.src = 'http://127.0.0.1:9/';
+    document.body.append(script, image);
+    document.body.setAttribute('onclick', 'window.ran = true');
+    document.body.click();
+    fetch('http://127.0.0.1:9/').catch(() => {});
+  });
+  await t.page.waitForFunction(() => refused.length >= 4);
+  const kinds = ['connect-src', 'img-src', 'script-src-attr', 'script-src-elem'];
+  assert.deepEqual(await t.page.evaluate(() => refused.sort()), kinds);
+  assert.equal(await t.page.evaluate(() => window.ran), undefined);
+}, { tolerate: (text) => /Content Security Policy/.test(text) });
+
+/** With `--with-ably`: ably-js comes from node_modules, and Ably's hosts are the stand-in. */
+function withAbly(title, run, options) {
+  const tolerate = (text) => /status of 40[01]|Ably:/.test(text);
+  scenario(`with Ably: ${title}`, async (t) => {
+    const ably = await Ably.start({ keys: [{ key: KEY }] });
+    t.test.after(() => ably.stop());
+    await t.page.route('https://cdn.ably.com/lib/ably.min-2.js', (route) => route.fulfill({ path: ABLY_JS }));
+    await t.page.route(/\/requestToken/, async (route) => {
+      const request = route.request();
+      const { pathname } = new URL(request.url());
+      const answer = await fetch(`http://127.0.0.1:${ably.port}${pathname}`, { method: 'POST', body: request.postData() });
+      const headers = Object.fromEntries(answer.headers);
+      await route.fulfill({ status: answer.status, headers, body: await answer.text() });
     });
-    await page.routeWebSocket(/realtime\.ably\.net/, (ws) => {
-      const read = (token) => JSON.parse(Buffer.from(token, 'base64url'));
-      let { capability, clientId } = read(new URL(ws.url()).searchParams.get('access_token') ?? new URL(ws.url()).searchParams.get('accessToken'));
-      const id = `connection-${++number}`;
-      const connected = () => ws.send(JSON.stringify({ action: 4, connectionId: id,
-        connectionDetails: { clientId, connectionKey: `${id}-key`, connectionStateTtl: 120000, maxIdleInterval: 60000, maxMessageSize: 65536 } }));
-      connected();
-      ws.onMessage((text) => {
-        const message = JSON.parse(text);
-        if (message.action === 17) { ({ capability } = read(message.auth.accessToken)); connected(); }
-        if (message.action === 10) {
-          const { channel } = message;
-          const may = Object.keys(JSON.parse(capability)).some((r) => r === channel || (r.endsWith(':*') && channel.startsWith(r.slice(0, -1))));
-          ws.send(JSON.stringify(may ? { action: 11, channel, flags: 0 }
-            : { action: 9, channel, error: { code: 40160, statusCode: 401, message: `channel denied access based on given capability; channelId = ${channel}` } }));
-        }
-      });
+    await t.page.routeWebSocket(/ably\.net/, (page) => {
+      const socket = new WebSocket(page.url().replace(/^wss:\/\/[^/]*/, `ws://127.0.0.1:${ably.port}`));
+      socket.on('message', (text) => page.send(String(text)));
+      socket.on('close', () => page.close());
+      page.onMessage((text) => socket.send(text));
+      page.onClose(() => socket.close());
     });
-  };
-  const steps = (t, pattern) => t.page.waitForFunction(([s]) => new RegExp(s).test(document.getElementById('steps').innerText), [pattern.source])
-    .catch(async () => assert.match(await t.page.innerText('#steps'), pattern));
-
-  await scenario('with Ably: connect, attach, wish, attach', async (t) => {
-    await playAbly(t);
     await t.open();
-    await steps(t, /connection: connected/);
-    assert.equal(await t.page.textContent('#ably-state'), 'connected');
-    assert.equal(await t.page.textContent('#ably-id'), 'connection-1');
-    assert.equal(await t.page.isVisible('.offline'), false);
-    await t.page.click('#attach button');
-    await steps(t, /attach chat:42\n[^]*40160[^]*authorize, wishing for \{"chat:42":\["subscribe"\]\}\n[^]*the new token permits .*chat:42[^]*attached to chat:42$/);
-    await t.page.waitForFunction(() => document.getElementById('held').textContent.includes('chat:42'));
-    await t.page.click('#attach button');
-    await steps(t, /attached to chat:42: the token permits it$/);
-    await t.page.fill('#channel', 'private:1');
-    await t.page.click('#attach button');
-    await steps(t, /private:1 was not granted, so stop here$/);
-    assert.equal(await t.page.textContent('#ably-state'), 'connected');
-    await t.page.fill('#channel', 'chat:43');
-    await t.page.click('#attach button');
-    await steps(t, /permits \{"chat:42".*"chat:43".*\n[^]*attached to chat:43$/);
-    await t.fits();
-    await t.shot('ably-1200-light');
-    await t.page.fill('#client-id', 'bob');
-    await t.page.click('#who button');
-    await steps(t, /connect as bob\n[^]*connection: connected$/);
-    assert.equal(await t.page.textContent('#ably-id'), 'connection-2');
-    await t.page.click('#reconnect');
-    await t.page.waitForFunction(() => document.getElementById('ably-id').textContent === 'connection-3');
-  }, { url: ablyBase, tolerate: quiet });
-
-  await scenario('with Ably: narrow and dark', async (t) => {
-    await playAbly(t);
-    await t.open();
-    await steps(t, /connection: connected/);
-    await t.page.click('#attach button');
-    await steps(t, /attached to chat:42$/);
-    await t.fits();
-    await t.shot('ably-360-dark');
-  }, { url: ablyBase, tolerate: quiet, colorScheme: 'dark', viewport: { width: 360, height: 800 } });
-
-  await scenario('with Ably: ably-js cannot be loaded', async (t) => {
-    await t.page.route('https://cdn.ably.com/**', (route) => route.abort());
-    await t.open();
-    await t.page.waitForFunction(() => /could not be loaded/.test(document.getElementById('ably-state').textContent));
-    await t.page.click('#attach button');
-    await t.page.click('#reconnect');
-    await t.chip('chat:42 subscribe');
-    await t.happened(/Granted chat:42/);
-    await t.shot('ably-not-loaded');
-  }, { url: ablyBase, tolerate: (text) => /ERR_FAILED/.test(text) });
+    await t.says('steps', /connection: connected/);
+    await run(t);
+  }, { args: ['--with-ably'], tolerate, ...options });
 }
 
-await browser.close();
-console.log(`${passed} passed, ${failures.length} failed`);
-process.exitCode = failures.length ? 1 : 0;
+withAbly('connect, attach, wish, attach', async (t) => {
+  const { page } = t;
+  const id = await page.textContent('#ably-id');
+  assert.equal(await page.textContent('#ably-state'), 'connected');
+  assert.equal(await page.isVisible('.offline'), false);
+  await page.click('#attach button');
+  await t.says('steps', /attach chat:42\n[^]*40160[^]*authorize, wishing for \{"chat:42":\["subscribe"\]\}\n[^]*the new token permits .*chat:42[^]*attached to chat:42$/);
+  await t.says('held', /chat:42/);
+  await page.click('#attach button');
+  await t.says('steps', /attached to chat:42: the token permits it$/);
+  await page.fill('#channel', 'private:1');
+  await page.click('#attach button');
+  await t.says('steps', /private:1 was not granted, so stop here$/);
+  assert.equal(await page.textContent('#ably-state'), 'connected');
+  await page.fill('#channel', 'chat:43');
+  await page.click('#attach button');
+  await t.says('steps', /permits \{"chat:42".*"chat:43".*\n[^]*attached to chat:43$/);
+  assert.equal(await page.textContent('#ably-id'), id);
+  await t.fits();
+  await t.shot('ably-1200-light');
+
+  await page.fill('#client-id', 'bob');
+  await page.click('#who button');
+  await t.says('steps', /connect as bob\n[^]*connection: connected$/);
+  const ofBob = await page.textContent('#ably-id');
+  await page.click('#reconnect');
+  await t.says('steps', /connect as bob\n[^]*connect as bob\n[^]*connection: connected$/);
+  assert.equal(new Set([id, ofBob, await page.textContent('#ably-id')]).size, 3);
+});
+
+withAbly('narrow and dark', async (t) => {
+  await t.page.click('#attach button');
+  await t.says('steps', /attached to chat:42$/);
+  await t.fits();
+  await t.shot('ably-360-dark');
+}, { colorScheme: 'dark', viewport: { width: 360, height: 800 } });
+
+scenario('with Ably: ably-js cannot be loaded', async (t) => {
+  await t.page.route('https://cdn.ably.com/**', (route) => route.abort());
+  await t.open();
+  await t.says('ably-state', /could not be loaded/);
+  await t.page.click('#attach button');
+  await t.page.click('#reconnect');
+  await t.chip('chat:42 subscribe');
+  await t.happened(/Granted chat:42/);
+  await t.shot('ably-not-loaded');
+}, { args: ['--with-ably'], tolerate: (text) => /ERR_FAILED/.test(text) });
