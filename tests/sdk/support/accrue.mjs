@@ -1,9 +1,8 @@
 // The service under test: the real binary, `accrue serve`. The variable ACCRUE names another than the release build.
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { folder } from './folder.mjs';
 import { Process } from './process.mjs';
 
 export const BINARY = process.env.ACCRUE ?? fileURLToPath(new URL('../../../target/release/accrue', import.meta.url));
@@ -14,12 +13,15 @@ export const ADMIN_TOKEN = 'what-an-operator-of-the-tests-shows-to-/revoke';
 
 /** Starts it with a configuration. `env` goes over the usual environment. */
 export async function serve(t, config, env = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'accrue-'));
-  t.after(() => rm(folder, { recursive: true }));
-  const file = join(folder, 'accrue.toml');
+  const file = join(folder(t), 'accrue.toml');
   writeFileSync(file, toml(config));
   const usual = { ABLY_API_KEY: KEY, ACCRUE_SECRETS: keyring(SECRET), ACCRUE_ADMIN_TOKEN: ADMIN_TOKEN };
-  const process = new Process(t, BINARY, ['serve', '--config', file], { env: { ...usual, ...env } });
+  return listening(t, BINARY, ['serve', '--config', file], { env: { ...usual, ...env } });
+}
+
+/** Starts it by any command, and waits until it listens: at `url`, and at `admin` if it has such a listener. */
+export async function listening(t, command, args, options) {
+  const process = new Process(t, command, args, options);
   const [, url] = await process.says('stdout', /^listening on (\S+)$/m);
   const admin = /^admin on (\S+)$/m.exec(process.stdout)?.[1];
   return Object.assign(process, { url, admin });
