@@ -310,6 +310,19 @@ for (const colorScheme of ['light', 'dark']) {
   }
 }
 
+if (shots) {
+  scenario("the README's picture: examples/demo.png", async (t) => {
+    await t.open();
+    for (const chip of ['chat:42 subscribe', 'dm:alice:bob publish, subscribe']) {
+      await t.chip(chip);
+      await t.happened(new RegExp(`Granted ${chip}`));
+    }
+    await t.ask('public:news', ['subscribe', 'publish'], 'history');
+    await t.happened(/Granted public:news/);
+    await t.shot('demo', {});
+  }, { viewport: { width: 1200, height: 835 } });
+}
+
 scenario('nothing runs in the page but its own script', async (t) => {
   await t.open();
   await t.page.evaluate(() => {

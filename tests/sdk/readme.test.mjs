@@ -1,0 +1,13 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { README } from './support/readme.mjs';
+
+test('the scenarios that the README names are there', () => {
+  const named = [...README.matchAll(/\[([^\]]+)\]\(tests\/sdk\/([\w.]+\.test\.mjs)\)/g)].filter(([, title]) => title !== 'in Chromium');
+  assert.ok(named.length > 20);
+  for (const [, title, file] of named) {
+    const source = readFileSync(new URL(file, import.meta.url), 'utf8');
+    assert.ok(source.includes(title), `${file} has no scenario called ${title}`);
+  }
+});
