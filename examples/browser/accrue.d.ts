@@ -1,4 +1,4 @@
-import type { AuthOptions, CapabilityOp, RealtimeChannel, RealtimeClient, RestClient } from 'ably';
+import type { AuthOptions, CapabilityOp, RealtimeChannel, RealtimeClient } from 'ably';
 
 /** Operations by channel or pattern: `{ 'chat:42': ['subscribe', 'publish'] }`. */
 export type Capability = { [resource: string]: readonly [Operation, ...Operation[]] };
@@ -13,34 +13,51 @@ export interface Options {
    */
   carrier?: 'cookie' | 'header';
   /**
-   * Where the grant of the `header` carrier outlives the page, such as `sessionStorage`; by default nowhere. Not
+   * Where the grant of the `header` carrier survives a reload, such as `sessionStorage`; by default nowhere. Not
    * `localStorage`: tabs would overwrite each other's.
    */
   storage?: { getItem(key: string): string | null; setItem(key: string, value: string): void };
-  /** Headers for each request, such as `authorization`: fixed, or made anew each time. Another origin's server allows no other. */
+  /**
+   * Headers for each request, fixed or made anew each time. From a page on another origin accrue takes `authorization`
+   * and no other.
+   */
   headers?: Record<string, string> | (() => Record<string, string> | Promise<Record<string, string>>);
   /** In place of the global `fetch`. */
   fetch?: typeof fetch;
   /** In place of `navigator.locks`; `null` to do without. */
-  locks?: { request(name: string, options: { signal: AbortSignal }, work: () => Promise<unknown>): Promise<unknown> } | null;
+  locks?: Locks | null;
+}
+
+export interface Locks {
+  request(name: string, options: { signal: AbortSignal }, work: () => Promise<unknown>): Promise<unknown>;
 }
 
 /**
- * Gets tokens from accrue for one Ably client. All that waits for a connection can be ended with the client's `close()`.
+ * Gets tokens from accrue for one Ably client: each client needs an `Accrue` of its own.
+ *
+ * It is made for the strategies that remember, `cookie` and `store`. Where cookies don't go (another site, Node), the
+ * grant travels in a header, and so does who is calling:
+ *
+ *     new Accrue('https://auth.example.com/auth', {
+ *       carrier: 'header',
+ *       storage: sessionStorage,
+ *       headers: async () => ({ authorization: `Bearer ${await sessionToken()}` }),
+ *     });
+ *
+ * Closing the client ends all that waits for a token. Mind that ably-js opens a client again that was closed while its
+ * token was on the way.
  */
 export class Accrue {
-  /**
-   * @param url - where accrue serves `/auth`; in Node with its origin
-   * @throws TypeError if options don't fit together
-   */
+  /** @param url - where accrue serves `/auth`; in Node with its origin */
   constructor(url: string | URL, options?: Options);
 
   /** For `new Ably.Realtime({ authCallback: accrue.authCallback })`. */
   readonly authCallback: NonNullable<AuthOptions['authCallback']>;
 
   /**
-   * Asks for these operations, unless the client's token has them, and attaches: one request however many channels, and
-   * none if the first token brings it. Works on channels that are attached, or have failed, too.
+   * Asks for these operations, unless the client's token has them, and attaches. However many channels are attached at
+   * the same moment, it is one request, and none of its own while the client connects: it goes along with the first
+   * token. Works on channels that are attached, or have failed, too.
    *
    * @param operations - all that the channel is needed for; by default `['subscribe']`. All of them, or it throws
    * @returns the channel, attached
@@ -49,12 +66,12 @@ export class Accrue {
   attach(ably: RealtimeClient, name: string, operations?: Capability[string]): Promise<RealtimeChannel>;
 
   /**
-   * Asks for these rights, whether or not the token has them. What is granted of them counts, also when the rest is not.
+   * Asks for these rights, whether or not the token has them. What is granted of them counts, also if the rest is not.
    *
    * @returns once a token with all of them is in effect
    * @throws as {@link Accrue.attach}
    */
-  ask(ably: RealtimeClient | RestClient, wishes: Capability): Promise<void>;
+  ask(ably: RealtimeClient, wishes: Capability): Promise<void>;
 
   /**
    * Gives up what this covers, or without it everything, also what still waits to be answered. The token that is out
@@ -66,15 +83,16 @@ export class Accrue {
 }
 
 /**
- * Not all that was wished for was granted. As itself it says that nobody knows why: the answer named too many to tell.
+ * Not all that was wished for was granted. Where there are several reasons, it is the first of `Denied`, `Full` and
+ * `Unavailable`; as itself it says that they were too long for an answer: ask for less at once.
  */
 export class Refused extends Error {
   readonly name: 'Refused' | 'Denied' | 'Full' | 'Unavailable';
   /** Ably's "operation not permitted with provided capability". */
   readonly code: 40160;
   readonly statusCode: 401;
-  /** What was not granted, by reason, as in the header Accrue-Refused. */
-  readonly refused: { readonly [reason in 'denied' | 'full' | 'unavailable' | 'unknown']?: Record<string, string[]> };
+  /** What was not granted. */
+  readonly refused: Record<string, string[]>;
 }
 
 /** Not permitted. Asking again would not help. */
@@ -87,7 +105,10 @@ export class Full extends Refused {
   readonly name: 'Full';
 }
 
-/** Nobody could say now whether it is permitted. It goes along with every token until it is answered; or try again later. */
+/**
+ * Nobody could say now whether it is permitted. It goes along with every token until that is known: then `attach` needs
+ * no request. Or try again later.
+ */
 export class Unavailable extends Refused {
   readonly name: 'Unavailable';
 }
