@@ -17,7 +17,7 @@
 const TIME_LIMIT = 9_000; // ms for a request and all that it waits for: ably-js gives up on an authCallback after 10 s
 const LOCK_LIMIT = 3_000; // ms to wait for another tab, which may hang: without the lock nothing is lost
 
-/** Not all that was wished for was granted: not what `refused` lists. */
+/** Not all that was wished for was granted: not what is `refused`. */
 export class Refused extends Error {
   name = 'Refused';
   code = 40160;
@@ -27,7 +27,8 @@ export class Refused extends Error {
 export class Denied extends Refused { name = 'Denied'; }
 export class Full extends Refused { name = 'Full'; }
 export class Unavailable extends Refused { name = 'Unavailable'; }
-const ERRORS = { denied: Denied, full: Full, unavailable: Unavailable, unknown: Refused }; // of several the first
+/** By reason; of several, the first counts. */
+const ERRORS = { denied: Denied, full: Full, unavailable: Unavailable, unknown: Refused };
 
 export class Accrue {
   #url;
@@ -35,7 +36,7 @@ export class Accrue {
   #grant; // carrier 'header': what the client holds, sealed
   #granted = []; // the rights of the last token
   #wishes = []; // those without an answer, and those that were unavailable: { rights, isAnswered, error, goesAlone }
-  #turns = Promise.resolve();
+  #turns = Promise.resolve(); // of ask()
   #requests = Promise.resolve();
 
   constructor(url, options = {}) {
@@ -72,7 +73,8 @@ export class Accrue {
     // a connection that is being made gets its token by authCallback, which brings the wish
     while (connection.state === 'connecting') await new Promise((changed) => connection.once(changed));
     let failed;
-    for (let tries = 0; tries < 2 && !wish.isAnswered; tries++) failed = await authorize(ably); // then alone
+    // if the first answer can't say which wish it is about, the wish goes alone the second time
+    for (let tries = 0; tries < 2 && !wish.isAnswered; tries++) failed = await authorize(ably);
     if (!wish.isAnswered) failed ??= failure('this client does not use this authCallback');
     this.#wishes = this.#wishes.filter((other) => other !== wish || wish.isAnswered);
     if (wish.error ?? failed) throw wish.error ?? failed;

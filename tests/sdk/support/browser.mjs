@@ -13,6 +13,8 @@ const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 export const noBrowser = !existsSync(CHROMIUM) && `there is no ${CHROMIUM}; CHROMIUM may name another`;
 
 export const ABLY_JS = fileURLToPath(new URL('../node_modules/ably/build/ably.min.js', import.meta.url));
+const MODULE = fileURLToPath(new URL('../../../examples/browser/accrue.js', import.meta.url));
+const SCRIPTS = { '/ably.min.js': ABLY_JS, '/accrue.js': MODULE };
 const PREFIX = '__Host-accrue.';
 const PAGE = `<!doctype html>
 <title>A page</title>
@@ -50,7 +52,8 @@ export async function newContext(t, options) {
 export async function servePage(t) {
   // beyond the 16 KiB of headers that Node takes by default, so that the limits met are nginx's
   const server = createServer({ maxHeaderSize: 64 * 1024 }, ({ url }, response) => {
-    if (url === '/ably.min.js') response.setHeader('content-type', 'text/javascript').end(readFileSync(ABLY_JS));
+    const script = SCRIPTS[url];
+    if (script) response.setHeader('content-type', 'text/javascript').end(readFileSync(script));
     else response.setHeader('content-type', 'text/html').end(PAGE);
   });
   server.listen(0, '127.0.0.1');
