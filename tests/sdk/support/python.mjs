@@ -27,7 +27,7 @@ export class Python {
   #done = new Map();
   #asked = 0;
 
-  /** Starts one; `options` are ably-python's own. With `callback`, `{url, session}`, the README's auth_callback asks there. */
+  /** Starts one; `options` are ably-python's own. With `callback`, `{url, session}`, it has README's auth_callback. */
   constructor({ t, ably }, { callback, ...options }) {
     const code = callback && AUTH_CALLBACK.replace('https://auth.example.com/auth', callback.url);
     const settings = [{ ...sdkOptions(ably.port), ...options }, callback && { code, session: callback.session }];

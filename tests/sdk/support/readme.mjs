@@ -11,7 +11,7 @@ export function block(language, text) {
   return blocks[0];
 }
 
-/** One of JavaScript as a function: its free names are the parameters, and it gives what `results`, an expression, says. */
-export function snippet(text, parameters, results) {
-  return new Function(...parameters, `${block('js', text)}\nreturn ${results};`);
+/** One of JavaScript as a function: its free names are the parameters, its result what the expression says. */
+export function snippet(text, parameters, result) {
+  return new Function(...parameters, `${block('js', text)}\nreturn ${result};`);
 }
