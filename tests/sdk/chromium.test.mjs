@@ -43,7 +43,7 @@ async function otherOrigin(t, { host = 'localhost', config } = {}) {
 
 /** The README's authCallback, for this address and this session. */
 function readmesCallback(authUrl, clientId) {
-  const code = block('authCallback(params, done)').replace('https://auth.example.com/auth', authUrl);
+  const code = block('js', 'authCallback(params, done)').replace('https://auth.example.com/auth', authUrl);
   return `const session = '${session(clientId)}';\n${code}`;
 }
 

@@ -1,6 +1,7 @@
 // Clicks through the page of `accrue demo` in Chromium. SHOTS=FOLDER keeps screenshots.
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { Ably } from './ably/server.mjs';
@@ -237,11 +238,12 @@ scenario('errors: nothing at all, malformed', async (t) => {
 scenario('full', async (t) => {
   await t.open();
   for (let i = 0; i < 90; i++) {
-    await t.ask(`chat:${i}-${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}`, ['subscribe']);
+    await t.ask(`chat:${i}-${randomUUID()}`, ['subscribe']);
     await t.happened(new RegExp(`(Granted|full\\)) chat:${i}-`));
     if (/\(full\)/.test(await t.page.textContent('#outcome'))) break;
   }
-  await t.happened(/Refused \(full\) chat:\d+-\S+ subscribe\. There is no room for it in the cookie\. Give something up first/);
+  const advice = 'There is no room for it in the cookie\\. Give something up first';
+  await t.happened(new RegExp(`Refused \\(full\\) chat:\\d+-\\S+ subscribe\\. ${advice}`));
   await t.fits();
   await t.shot('full');
 });
@@ -250,20 +252,22 @@ scenario('unavailable, 503 and a dead server (answers played here)', async (t) =
   await t.open();
   await t.page.route('**/auth?*capability*', async (route) => {
     const response = await route.fetch();
-    await route.fulfill({ response, headers: { ...response.headers(), 'accrue-refused': '{"unavailable":{"chat:7":["subscribe"]}}' } });
+    const refused = { 'accrue-refused': '{"unavailable":{"chat:7":["subscribe"]}}' };
+    await route.fulfill({ response, headers: { ...response.headers(), ...refused } });
   });
   await t.ask('inbox:alice', ['subscribe']);
   await t.happened(/Refused \(unavailable\) chat:7 subscribe\. The check did not answer\. Ask again/);
   await t.page.unroute('**/auth?*capability*');
-  await t.page.route('**/auth*', (route) => route.fulfill({ status: 503, contentType: 'application/json', headers: { 'Retry-After': '1' },
-    body: '{"error":{"code":50003,"statusCode":503,"message":"try again","href":"https://help.ably.io/error/50003"}}' }));
+  const busy = { code: 50003, statusCode: 503, message: 'try again', href: 'https://help.ably.io/error/50003' };
+  await t.page.route('**/auth*', (route) => route.fulfill({ status: 503, json: { error: busy } }));
   await t.chip('chat:42 subscribe');
   await t.happened(/Error 50003 try again/);
   assert.deepEqual(await t.held(), { 'inbox:alice': 'subscribe' });
   await t.page.click('#give-up-all');
   await t.happened(/Error 50003 try again/);
   await t.page.unroute('**/auth*');
-  await t.page.route('**/auth*', (route) => route.fulfill({ status: 500, contentType: 'text/html', body: '<h1>oops</h1>' }));
+  const oops = { status: 500, contentType: 'text/html', body: '<h1>oops</h1>' };
+  await t.page.route('**/auth*', (route) => route.fulfill(oops));
   await t.chip('chat:42 subscribe');
   await t.happened(/Error 500/);
   await t.page.unroute('**/auth*');
@@ -286,9 +290,10 @@ scenario('keyboard only', async (t) => {
     await page.focus(selector);
     await page.keyboard.press('Shift+Tab');
     await page.keyboard.press('Tab');
-    assert.notEqual(await page.$eval(selector, (node) => getComputedStyle(node).outlineStyle), 'none', `${selector}: focus is visible`);
+    const outline = await page.$eval(selector, (node) => getComputedStyle(node).outlineStyle);
+    assert.notEqual(outline, 'none', `${selector}: focus is visible`);
   }
-  const unlabelled = await page.$$eval('input, meter', (all) => all.filter((node) => !node.labels.length).map((node) => node.id));
+  const unlabelled = await page.$$eval('input, meter', (all) => all.filter((node) => !node.labels.length).map(({ id }) => id));
   assert.deepEqual(unlabelled, []);
 });
 
@@ -296,7 +301,10 @@ for (const colorScheme of ['light', 'dark']) {
   for (const width of [1200, 360]) {
     scenario(`screenshot ${width} ${colorScheme}`, async (t) => {
       await t.open();
-      for (const chip of ['chat:42 subscribe', 'dm:alice:bob publish, subscribe', 'chat:* subscribe']) { await t.chip(chip); await t.happened(new RegExp(`Granted ${chip.replace('*', '\\*')}`)); }
+      for (const chip of ['chat:42 subscribe', 'dm:alice:bob publish, subscribe', 'chat:* subscribe']) {
+        await t.chip(chip);
+        await t.happened(new RegExp(`Granted ${chip.replace('*', '\\*')}`));
+      }
       await t.page.getByRole('button', { name: 'Give up inbox:alice' }).click();
       await t.happened(/comes back/);
       await t.fits();
@@ -353,7 +361,8 @@ function withAbly(title, run, options) {
     await t.page.route(/\/requestToken/, async (route) => {
       const request = route.request();
       const { pathname } = new URL(request.url());
-      const answer = await fetch(`http://127.0.0.1:${ably.port}${pathname}`, { method: 'POST', body: request.postData() });
+      const target = `http://127.0.0.1:${ably.port}${pathname}`;
+      const answer = await fetch(target, { method: 'POST', body: request.postData() });
       const headers = Object.fromEntries(answer.headers);
       await route.fulfill({ status: answer.status, headers, body: await answer.text() });
     });

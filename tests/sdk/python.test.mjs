@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { run } from './support/accrue.mjs';
 import { Python, skip } from './support/python.mjs';
+import { session } from './support/session.mjs';
 import { until } from './support/until.mjs';
 import { bearer, world } from './support/world.mjs';
 
@@ -17,9 +18,9 @@ const scenario = (title, act) => test(title, { skip }, act);
 /** A wish as ably-python has to be given it where it asks by authUrl; Python says json.dumps. */
 const dumps = JSON.stringify;
 
-/** How clients ask: by authUrl, or by an auth_callback that carries what is granted. */
+/** How clients ask: by authUrl, or by the README's auth_callback, which carries what is granted. */
 const byUrl = ({ accrue }, headers = bearer('alice')) => ({ auth_url: `${accrue.url}/auth`, auth_headers: headers });
-const byCallback = ({ accrue }, headers = bearer('alice')) => ({ callback: { url: `${accrue.url}/auth`, headers } });
+const byCallback = ({ accrue }) => ({ callback: { url: `${accrue.url}/auth`, session: session('alice') } });
 
 /** A service that revokes, at Ably too. What is revoked there stays good for this long: 30 s at the real one. */
 const REVOCABLE = {

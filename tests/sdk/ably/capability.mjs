@@ -1,5 +1,6 @@
-// Capabilities as Ably reads them (docs: auth/capabilities), written apart from accrue's own so that each checks the other.
-// Ably's `foo:*` matches `foo` too; accrue's does not.
+// Capabilities as Ably reads them (docs: auth/capabilities), written apart from accrue's own so that each checks the
+// other. Two readings differ on purpose: Ably's `foo:*` matches `foo` too, and Ably grants what two crossing resources
+// have in common (`a:*:c` and `*:b:c`: `a:b:c`).
 import { refuse } from './error.mjs';
 
 const OPERATIONS = new Set([
@@ -8,6 +9,9 @@ const OPERATIONS = new Set([
   'message-update-own', 'message-update-any', 'message-delete-own', 'message-delete-any',
 ]);
 const QUALIFIERS = ['', '[meta]', '[queue]', '[*]'];
+
+/** What a key may do unless it says otherwise, and what is asked of it where nothing is said. */
+export const EVERYTHING = '{"[*]*":["*"]}';
 
 /** From the JSON text that a token request or a JWT carries. */
 export function parse(text) {
@@ -21,8 +25,9 @@ export function parse(text) {
   if (typeof capability !== 'object' || capability === null || Array.isArray(capability)) bad('it is not an object');
   if (!Object.keys(capability).length) bad('it is empty');
   for (const [resource, operations] of Object.entries(capability)) {
-    if (!QUALIFIERS.includes(split(resource).qualifier)) bad(`an unknown qualifier in ${resource}`);
-    if (!/^[^:,\s]/.test(split(resource).name)) bad(`${JSON.stringify(resource)} is not a resource`);
+    const { qualifier, name } = split(resource);
+    if (!QUALIFIERS.includes(qualifier)) bad(`an unknown qualifier in ${resource}`);
+    if (!/^[^[:,\s].*$/.test(name)) bad(`${JSON.stringify(resource)} is not a resource`);
     if (!Array.isArray(operations) || !operations.length) bad(`no list of operations for ${resource}`);
     for (const operation of operations) if (!OPERATIONS.has(operation)) bad(`there is no operation ${operation}`);
     if (operations.includes('*') && operations.length > 1) bad(`* stands beside others for ${resource}`);
@@ -32,47 +37,60 @@ export function parse(text) {
 
 /** Whether an operation is allowed on a channel: what all matching resources list adds up. */
 export function allows(capability, channel, operation) {
+  // `[?rewind=1]name` and `[meta?rewind=1]name` carry parameters, which are no part of the name
   const name = channel.replace(/^\[([^\]?]*)\?[^\]]*\]/, (_, qualifier) => qualifier && `[${qualifier}]`);
   return Object.entries(capability).some(([resource, operations]) =>
-    contains(resource, name) && (operations.includes('*') || operations.includes(operation)));
+    matches(resource, name) && (operations.includes('*') || operations.includes(operation)));
 }
 
 /** What is left of a requested capability with a key of this one; null for nothing. */
 export function intersect(key, requested) {
-  const left = {};
-  for (const [mine, mineOperations] of Object.entries(key)) {
+  const left = new Map();
+  for (const [mine, myOperations] of Object.entries(key)) {
     for (const [theirs, theirOperations] of Object.entries(requested)) {
-      const narrower = contains(mine, theirs) ? theirs : contains(theirs, mine) ? mine : undefined;
-      const operations = commonOperations(mineOperations, theirOperations);
-      if (narrower !== undefined && operations.length) {
-        left[narrower] = simplify([...(left[narrower] ?? []), ...operations]);
+      const resource = commonResource(mine, theirs);
+      const operations = commonOperations(myOperations, theirOperations);
+      if (resource !== undefined && operations.length) {
+        left.set(resource, simplify([...(left.get(resource) ?? []), ...operations]));
       }
     }
   }
-  return Object.keys(left).length ? left : null;
+  return left.size ? Object.fromEntries(left) : null;
 }
 
 /** JSON as Ably gives it back: sorted, without white space. */
 export function canonical(capability) {
-  const entries = Object.entries(capability).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([name, operations]) => `${JSON.stringify(name)}:${JSON.stringify([...operations].sort())}`)}}`;
+  // member by member: an object would put names that look like integers first
+  const members = Object.keys(capability).sort().map((resource) =>
+    `${JSON.stringify(resource)}:${JSON.stringify([...capability[resource]].sort())}`);
+  return `{${members}}`;
 }
 
-function contains(pattern, name) {
-  const [outer, inner] = [split(pattern), split(name)];
-  if (outer.qualifier !== '[*]' && outer.qualifier !== inner.qualifier) return false;
-  const [parts, segments] = [outer.name.split(':'), inner.name.split(':')];
-  const open = parts.at(-1) === '*';
-  if (open ? segments.length < parts.length - 1 : segments.length !== parts.length) return false;
-  const fixed = open ? parts.slice(0, -1) : parts;
-  // `*:c` does not contain `*`, which stands for any number of segments
-  return fixed.every((part, i) => part === segments[i] || (part === '*' && !(segments[i] === '*' && i === segments.length - 1)));
+/** A last `*` stands for any number of segments, none included; elsewhere it stands for one. */
+function matches(resource, channel) {
+  const [pattern, { qualifier, segments }] = [split(resource), split(channel)];
+  if (pattern.qualifier !== '[*]' && pattern.qualifier !== qualifier) return false;
+  const open = pattern.segments.at(-1) === '*';
+  const fixed = open ? pattern.segments.slice(0, -1) : pattern.segments;
+  if (open ? segments.length < fixed.length : segments.length !== fixed.length) return false;
+  return fixed.every((segment, i) => segment === '*' || segment === segments[i]);
+}
+
+/** The narrower in each segment. Of unequal lengths, only a last `*` reaches over the rest of the longer. */
+function commonResource(a, b) {
+  const [one, other] = [split(a), split(b)];
+  const [short, long] = [one.segments, other.segments].sort((x, y) => x.length - y.length);
+  if (short.length < long.length && short.at(-1) !== '*') return undefined;
+  const qualifier = narrower('[*]', one.qualifier, other.qualifier);
+  const segments = long.map((segment, i) => narrower('*', short[i] ?? '*', segment));
+  return [qualifier, ...segments].includes(undefined) ? undefined : qualifier + segments.join(':');
 }
 
 function split(resource) {
-  const [, qualifier, name] = /^(\[[^\]]*\])?(.*)$/s.exec(resource);
-  return { qualifier: qualifier ?? '', name };
+  const [, qualifier = '', name] = /^(\[[^\]]*\])?(.*)$/s.exec(resource);
+  return { qualifier, name, segments: name.split(':') };
 }
 
-const commonOperations = (a, b) => (a.includes('*') ? b : b.includes('*') ? a : a.filter((operation) => b.includes(operation)));
+const narrower = (any, a, b) => (a === any ? b : b === any || a === b ? a : undefined);
+const commonOperations = (a, b) => (a.includes('*') ? b : b.includes('*') ? a : a.filter((one) => b.includes(one)));
 const simplify = (operations) => (operations.includes('*') ? ['*'] : [...new Set(operations)].sort());

@@ -4,13 +4,14 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { WebSocketServer } from 'ws';
 import { AblyError, refuse } from './error.mjs';
-import { Tokens } from './tokens.mjs';
-import { ACTION, Connection, PRESENCE_ACTION, PRESENCE_SUBSCRIBE, fits, sameClient } from './connection.mjs';
+import { Tokens, appOf } from './tokens.mjs';
+import { ACTION, Connection, FLAG, PRESENCE_ACTION, identify } from './connection.mjs';
 
 const CORS = {
   'access-control-allow-origin': '*',
   'access-control-allow-methods': 'GET, POST',
   'access-control-allow-headers': 'authorization, content-type, x-ably-version, ably-agent',
+  'access-control-expose-headers': 'x-ably-errorcode, x-ably-errormessage',
 };
 
 export class Ably {
@@ -18,20 +19,22 @@ export class Ably {
   connections = new Set();
   /** What was asked of the REST half: `{path, status}`. */
   requests = [];
-  #present = new Map();
-  #serial = 0;
+  /** All that was published, by serial. */
+  #published = [];
+  #members = new Map();
 
   /**
-   * Listens on a free port. `keys` and `margin`: see `Tokens`. `promptBefore`: how long before its token expires a
-   * connection is asked for a new one; tokens that live shorter are not asked for.
+   * Listens on a free port. `keys`, `margin` and `now`: see `Tokens`. `promptBefore`: how long before its token expires
+   * a connection is asked for a new one; tokens that live shorter are not asked for. `after`: acts after so many ms,
+   * and gives back what calls that off.
    */
-  static async start({ promptBefore = 30_000, ...options }) {
+  static async start({ promptBefore = 30_000, after = unattended, ...options }) {
     const ably = new Ably();
-    ably.promptBefore = promptBefore;
+    Object.assign(ably, { promptBefore, after });
     ably.tokens = new Tokens(options);
     ably.server = createServer((request, response) => ably.#rest(request, response));
-    const sockets = new WebSocketServer({ server: ably.server });
-    sockets.on('connection', (socket, request) => ably.#connect(socket, new URL(request.url, 'ws://ably').searchParams));
+    ably.sockets = new WebSocketServer({ server: ably.server });
+    ably.sockets.on('connection', (socket, { url }) => ably.#connect(socket, new URL(url, 'ws://ably').searchParams));
     ably.server.listen(0, '127.0.0.1');
     await once(ably.server, 'listening');
     return ably;
@@ -46,10 +49,13 @@ export class Ably {
     return [...this.connections].filter((connection) => connection.clientId === clientId);
   }
 
-  stop() {
+  /** Ends all there is, and waits until it has ended. */
+  async stop() {
     for (const connection of this.connections) connection.end();
+    for (const socket of this.sockets.clients) socket.terminate();
     this.server.closeAllConnections();
-    this.server.close();
+    for (const one of [this.sockets, this.server]) one.close();
+    await Promise.all([this.sockets, this.server].map((one) => once(one, 'close')));
   }
 
   // What connections ask of the service.
@@ -58,35 +64,39 @@ export class Ably {
     this.connections.delete(connection);
   }
 
+  get serial() {
+    return String(this.#published.length);
+  }
+
   publish(message, mode) {
-    for (const connection of this.connections) connection.deliver({ ...message, channelSerial: this.serial() }, mode);
+    const published = { message: { ...message, channelSerial: String(this.#published.length + 1) }, mode };
+    this.#published.push(published);
+    for (const connection of this.connections) connection.deliver(published);
   }
 
-  enter(channel, member, leaves) {
-    const members = this.#present.get(channel) ?? new Map();
-    this.#present.set(channel, members);
-    const key = `${member.connectionId}:${member.clientId}`;
-    if (leaves) members.delete(key);
-    else members.set(key, member);
+  /** What was published on a channel after this serial. */
+  since(serial, channel) {
+    return this.#published.slice(Number(serial)).filter(({ message }) => message.channel === channel);
   }
 
+  enter(channel, member) {
+    const key = JSON.stringify([channel, member.connectionId, member.clientId]);
+    if (member.action === PRESENCE_ACTION.LEAVE) this.#members.delete(key);
+    else this.#members.set(key, { channel, member });
+  }
+
+  members(channel) {
+    return [...this.#members.values()].filter((one) => one.channel === channel).map(({ member }) => member);
+  }
+
+  /** A connection is gone from a channel, and so are its members. */
   leave(channel, { id }) {
-    const members = this.#present.get(channel) ?? new Map();
-    for (const [key, member] of members) {
-      if (member.connectionId !== id) continue;
-      members.delete(key);
-      const presence = [{ ...member, action: PRESENCE_ACTION.LEAVE }];
-      this.publish({ action: ACTION.PRESENCE, channel, presence }, PRESENCE_SUBSCRIBE);
+    for (const member of this.members(channel).filter(({ connectionId }) => connectionId === id)) {
+      // without an id: this is no message of the client's, and SDKs that took it for one would drop it as an old one
+      const left = { ...member, action: PRESENCE_ACTION.LEAVE, id: undefined, timestamp: this.tokens.now() };
+      this.enter(channel, left);
+      this.publish({ action: ACTION.PRESENCE, channel, presence: [left] }, FLAG.PRESENCE_SUBSCRIBE);
     }
-  }
-
-  present(channel) {
-    return [...(this.#present.get(channel)?.values() ?? [])];
-  }
-
-  serial() {
-    this.#serial += 1;
-    return String(this.#serial);
   }
 
   #connect(socket, query) {
@@ -94,12 +104,14 @@ export class Ably {
       if (query.get('format') === 'msgpack') refuse(40000, 'only JSON is spoken here: useBinaryProtocol: false');
       const details = this.tokens.read(query.get('access_token') ?? query.get('accessToken'));
       const claimedId = query.get('clientId') ?? undefined;
-      fits(details, claimedId);
-      const key = query.get('resume');
-      const former = key && [...this.connections].find((connection) => connection.key === key && sameClient(connection.details, details));
-      const connection = former || new Connection(this, details, claimedId);
+      const clientId = identify(details, claimedId);
+      if (claimedId && !clientId) refuse(40101, 'the token has no clientId, the client claims one');
+      if (claimedId && clientId !== claimedId) refuse(40102, 'the client claims another clientId than the token has');
+      const former = this.#resumable(query.get('resume'), clientId, details);
+      const connection = former ?? new Connection(this, clientId);
+      const isLost = query.has('resume') && !former;
       this.connections.add(connection);
-      connection.open(socket, details, key && !former ? new AblyError(80008, 'unable to recover connection', 400) : undefined);
+      connection.open(socket, details, isLost ? new AblyError(80008, 'unable to recover connection', 400) : undefined);
     } catch (error) {
       if (!(error instanceof AblyError)) throw error;
       socket.send(JSON.stringify({ action: ACTION.ERROR, error }));
@@ -107,11 +119,16 @@ export class Ably {
     }
   }
 
+  /** The connection of this key, if it is the same client of the same app that comes back. */
+  #resumable(key, clientId, { keyName }) {
+    return this.of(clientId).find((one) => one.key === key && appOf(one.details.keyName) === appOf(keyName));
+  }
+
   async #rest(request, response) {
     const { pathname } = new URL(request.url, 'http://ably');
-    const answer = (status, body) => {
+    const answer = (status, body, headers) => {
       this.requests.push({ path: pathname, status });
-      response.writeHead(status, { ...CORS, 'content-type': 'application/json' }).end(JSON.stringify(body));
+      response.writeHead(status, { ...CORS, ...headers, 'content-type': 'application/json' }).end(JSON.stringify(body));
     };
     if (request.method === 'OPTIONS') return response.writeHead(204, CORS).end();
     try {
@@ -129,9 +146,17 @@ export class Ably {
       return refuse(40400, `${request.method} ${pathname} is not played here`);
     } catch (error) {
       if (!(error instanceof AblyError)) throw error;
-      return answer(error.statusCode, { error });
+      // browser SDKs read the body only if a header speaks of an error; a header is ASCII
+      const message = error.message.replace(/[^ -~]/g, '?');
+      return answer(error.statusCode, { error }, { 'x-ably-errorcode': error.code, 'x-ably-errormessage': message });
     }
   }
+}
+
+/** A timer that keeps no process alive. */
+function unattended(delay, act) {
+  const timer = setTimeout(act, delay).unref();
+  return () => clearTimeout(timer);
 }
 
 async function json(request) {

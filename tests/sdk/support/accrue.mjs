@@ -28,7 +28,9 @@ export async function listening(t, command, args, options) {
 }
 
 /** Sealing secrets as `ACCRUE_SECRETS` lists them: the first seals, all verify. */
-export const keyring = (...secrets) => secrets.map(({ kid, bytes }) => `${kid}:${bytes.toString('base64url')}`).join(',');
+export function keyring(...secrets) {
+  return secrets.map(({ kid, bytes }) => `${kid}:${bytes.toString('base64url')}`).join(',');
+}
 
 /** Runs one of its other commands to its end: `{code, stdout, stderr}`. */
 export async function run(t, ...args) {
@@ -42,8 +44,9 @@ function toml(table, path = []) {
   const isTable = (value) => typeof value === 'object' && !Array.isArray(value);
   const key = (name) => JSON.stringify(name);
   const entries = Object.entries(table).filter(([, value]) => value !== undefined);
-  const lines = entries.filter(([, value]) => !isTable(value)).map(([name, value]) => `${key(name)} = ${JSON.stringify(value)}\n`);
-  const tables = entries.filter(([, value]) => isTable(value)).map(([name, value]) => toml(value, [...path, key(name)]));
+  const [values, tables] = [false, true].map((wanted) => entries.filter(([, value]) => isTable(value) === wanted));
+  const lines = values.map(([name, value]) => `${key(name)} = ${JSON.stringify(value)}\n`);
+  const below = tables.map(([name, value]) => toml(value, [...path, key(name)]));
   const title = path.length ? `[${path.join('.')}]\n` : '';
-  return [title, ...lines, ...tables].join('');
+  return [title, ...lines, ...below].join('');
 }

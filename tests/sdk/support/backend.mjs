@@ -33,8 +33,9 @@ export class Backend {
 
   answer({ clientId, asked }) {
     if (this.barred.has(clientId)) return { barred: true };
+    const isPermitted = (resource) => (operation) => this.permitted[resource]?.includes(operation);
     const entries = Object.entries(asked ?? this.permitted);
-    const granted = entries.map(([resource, operations]) => [resource, operations.filter((operation) => this.permitted[resource]?.includes(operation))]);
+    const granted = entries.map(([resource, operations]) => [resource, operations.filter(isPermitted(resource))]);
     return { granted: Object.fromEntries(granted.filter(([, operations]) => operations.length)) };
   }
 }

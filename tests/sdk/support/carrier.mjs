@@ -15,7 +15,8 @@ export class HeaderClient {
 
   authCallback = async (params, done) => {
     try {
-      const headers = { 'content-type': 'application/json', authorization: `Bearer ${this.session}`, 'accrue-grant': this.grant };
+      const who = { authorization: `Bearer ${this.session}`, 'accrue-grant': this.grant };
+      const headers = { 'content-type': 'application/json', ...who };
       const response = await fetch(this.url, { method: 'POST', headers, body: JSON.stringify(params) });
       this.grant = response.headers.get('accrue-grant') ?? this.grant;
       const body = await response.json();

@@ -4,11 +4,14 @@ import { spawnSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Process } from './process.mjs';
+import { block } from './readme.mjs';
 import { until } from './until.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const PYTHON = [process.env.PYTHON, here('../.venv/bin/python')]
   .find((python) => python && spawnSync(python, ['-c', 'import ably']).status === 0);
+
+const AUTH_CALLBACK = block('python', 'async def auth_callback');
 
 /** Why there can be no such clients here; false if there can. */
 export const skip = !PYTHON && 'there is no ably-python: python3 -m venv tests/sdk/.venv && '
@@ -24,10 +27,12 @@ export class Python {
   #done = new Map();
   #asked = 0;
 
-  /** Starts one; `options` are ably-python's own. With `callback`, `{url, headers}`, an auth_callback asks there. */
+  /** Starts one; `options` are ably-python's own. With `callback`, `{url, session}`, it has README's auth_callback. */
   constructor({ t, ably }, { callback, ...options }) {
-    const settings = [{ ...sdkOptions(ably.port), ...options }, callback].filter(Boolean);
-    this.process = new Process(t, PYTHON, [here('client.py'), ...settings.map((one) => JSON.stringify(one))]);
+    const code = callback && AUTH_CALLBACK.replace('https://auth.example.com/auth', callback.url);
+    const settings = [{ ...sdkOptions(ably.port), ...options }, callback && { code, session: callback.session }];
+    const args = settings.filter(Boolean).map((one) => JSON.stringify(one));
+    this.process = new Process(t, PYTHON, [here('client.py'), ...args]);
     this.process.child.stdin.on('error', () => {}); // it ended; who waits for an answer is told
     createInterface({ input: this.process.child.stdout }).on('line', (line) => this.#heard(JSON.parse(line)));
   }
@@ -37,6 +42,7 @@ export class Python {
   publish = (channel, data) => this.#ask('publish', channel, data);
   authorize = (params) => this.#ask('authorize', params);
   requestToken = (params) => this.#ask('request_token', params);
+  /** By authUrl: what says who is calling, from now on. */
   signIn = (headers) => this.#ask('sign_in', headers);
   state = () => this.#ask('state');
   close = () => this.#ask('close');

@@ -47,7 +47,8 @@ export const sdkOptions = (port) => ({
 export const bearer = (clientId, claims) => ({ authorization: `Bearer ${session(clientId, claims)}` });
 
 function over(base, changes) {
-  if (typeof base !== 'object' || typeof changes !== 'object' || Array.isArray(base) || Array.isArray(changes)) return changes;
-  const merged = Object.entries(changes).map(([name, value]) => [name, name in base && value !== undefined ? over(base[name], value) : value]);
+  const isTable = (value) => typeof value === 'object' && !Array.isArray(value);
+  if (!isTable(base) || !isTable(changes)) return changes;
+  const merged = Object.entries(changes).map(([name, value]) => [name, over(base[name], value)]);
   return { ...base, ...Object.fromEntries(merged) };
 }
