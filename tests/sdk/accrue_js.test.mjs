@@ -303,7 +303,7 @@ test('coverage', async () => {
     // where Ably's pages are silent, accrue takes the narrower reading
     ...ablys.filter(({ id }) => id !== 'cap-023')
       .map(({ channel, operation, ...row }) => ({ ...row, wishes: { [channel]: [operation] } })),
-    { capability: { 'a:*': ['history'], 'a:1': ['publish'] }, wishes: { 'a:1': ['publish', 'history'] }, allowed: true },
+    { capability: { 'a:*': ['stats'], 'a:1': ['publish'] }, wishes: { 'a:1': ['publish', 'stats'] }, allowed: true },
     { capability: { 'chat:1': ['*'] }, wishes: { 'chat:1': ['publish', 'subscribe'] }, allowed: true },
     { capability: { 'chat:1': ['publish', 'subscribe'] }, wishes: { 'chat:1': ['*'] }, allowed: false },
     { capability: { 'a:1': ['subscribe'], 'a:2': ['subscribe'] }, wishes: { 'a:*': ['subscribe'] }, allowed: false },
