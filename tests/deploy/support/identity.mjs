@@ -1,8 +1,8 @@
 // The identity provider that accrue.toml names: it signs sessions, and publishes its keys.
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
+import { listen } from '../../sdk/support/listen.mjs';
 import { jwt } from '../../sdk/support/session.mjs';
 
 const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -24,11 +24,5 @@ export function session() {
 /** Starts its server on this machine; gives the port. */
 export async function publishKeys(t, { cert, key }) {
   const identity = { cert: readFileSync(cert), key: readFileSync(key) };
-  const server = createServer(identity, (_, response) => response.end(JWKS)).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return server.address().port;
+  return listen(t, createServer(identity, (_, response) => response.end(JWKS)));
 }

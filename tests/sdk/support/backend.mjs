@@ -1,6 +1,6 @@
 // The application's backend: it answers the permission webhook, as a test says.
 import { createServer } from 'node:http';
-import { once } from 'node:events';
+import { listen } from './listen.mjs';
 
 export class Backend {
   /** What clients may do, by Ably's names: a list of operations, or nothing. A test may set and delete. */
@@ -21,13 +21,7 @@ export class Backend {
       const answer = JSON.stringify(await backend.answer(question));
       return response.writeHead(200, { 'content-type': 'application/json' }).end(answer);
     });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    t.after(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-    backend.url = `http://127.0.0.1:${server.address().port}/ably/permissions`;
+    backend.url = `http://127.0.0.1:${await listen(t, server)}/ably/permissions`;
     return backend;
   }
 

@@ -1,10 +1,10 @@
 // Chromium, launched once for a file of tests, and pages for it that have an unmodified ably-js.
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { once } from 'node:events';
 import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { listen } from './listen.mjs';
 import { session } from './session.mjs';
 import { sdkOptions } from './world.mjs';
 
@@ -56,13 +56,7 @@ export async function servePage(t) {
     if (script) response.setHeader('content-type', 'text/javascript').end(readFileSync(script));
     else response.setHeader('content-type', 'text/html').end(PAGE);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return server.address().port;
+  return listen(t, server);
 }
 
 /** Somebody's browser: its tabs share a cookie jar, which is empty at first. */
