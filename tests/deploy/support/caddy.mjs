@@ -1,12 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { folder } from '../../sdk/support/folder.mjs';
+import { freePort } from '../../sdk/support/port.mjs';
+import { startProxy } from '../../sdk/support/proxy.mjs';
 import { application, isPage } from './application.mjs';
 import { HOST, certificate } from './certificate.mjs';
 import { adapted } from './examples.mjs';
 import { missing } from './installed.mjs';
-import { freePort } from './port.mjs';
-import { startProxy } from './proxy.mjs';
 import { serve } from './service.mjs';
 import { Site } from './site.mjs';
 

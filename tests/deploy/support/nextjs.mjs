@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { folder } from '../../sdk/support/folder.mjs';
+import { freePort } from '../../sdk/support/port.mjs';
+import { startProxy } from '../../sdk/support/proxy.mjs';
 import { output } from './command.mjs';
 import { pathOf } from './examples.mjs';
-import { freePort } from './port.mjs';
-import { startProxy } from './proxy.mjs';
 import { serve } from './service.mjs';
 import { Site } from './site.mjs';
 

@@ -1,24 +1,23 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { folder } from '../../sdk/support/folder.mjs';
+import { noNginx, runNginx } from '../../sdk/support/nginx.mjs';
+import { freePort } from '../../sdk/support/port.mjs';
 import { application, isPage } from './application.mjs';
 import { HOST, certificate } from './certificate.mjs';
 import { adapted } from './examples.mjs';
 import { missing } from './installed.mjs';
-import { freePort } from './port.mjs';
-import { startProxy } from './proxy.mjs';
 import { serve } from './service.mjs';
 import { Site } from './site.mjs';
 
-export const skip = missing('nginx', 'openssl');
+export const skip = noNginx || missing('openssl');
 
 /** Starts nginx with nginx.conf, accrue and an application behind it. */
 export async function startNginx(t) {
   const [accrue, app] = [await serve(t), await application(t)];
   const [port80, port443] = [await freePort(), await freePort()];
   const { cert, key } = certificate(t);
-  const own = folder(t);
-  const site = join(own, 'site.conf');
+  const site = join(folder(t), 'site.conf');
   writeFileSync(site, adapted('nginx.conf', {
     'listen 80;': `listen 127.0.0.1:${port80};`,
     'listen 443 ssl;': `listen 127.0.0.1:${port443} ssl;`,
@@ -27,17 +26,7 @@ export async function startNginx(t) {
     '/etc/ssl/private/app.example.com.pem': cert,
     '/etc/ssl/private/app.example.com.key': key,
   }));
-  const main = join(own, 'nginx.conf');
-  writeFileSync(main, `
-    daemon off; master_process off; pid ${own}/nginx.pid; error_log stderr;
-    events {}
-    http {
-      access_log off;
-      client_body_temp_path ${own}; proxy_temp_path ${own};
-      fastcgi_temp_path ${own}; uwsgi_temp_path ${own}; scgi_temp_path ${own};
-      include ${site};
-    }`);
-  await startProxy(t, port443, 'nginx', ['-c', main]);
+  await runNginx(t, port443, `access_log off; include ${site};`);
   return {
     site: Site.https(port443, readFileSync(cert)),
     plain: Site.http(port80, `http://${HOST}`),

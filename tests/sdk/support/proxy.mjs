@@ -1,6 +1,6 @@
-import { Process } from '../../sdk/support/process.mjs';
-import { until } from '../../sdk/support/until.mjs';
 import { isOpen } from './port.mjs';
+import { Process } from './process.mjs';
+import { until } from './until.mjs';
 
 /** Starts a proxy by this command, and waits until it listens. */
 export async function startProxy(t, port, command, args, options) {
