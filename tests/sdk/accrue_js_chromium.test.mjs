@@ -50,14 +50,12 @@ test('three tabs that ask at the same moment take turns, and end with one cookie
   // none gives up waiting, however slow the machine
   for (const tab of tabs) await tab.page.evaluate(() => { AbortSignal.timeout = () => new AbortController().signal; });
   // while one is answered, all others wait: the first answer comes when two do, the last when none does
-  const answer = backend.answer.bind(backend);
-  backend.answer = async (question) => {
+  backend.ready = () => {
     const others = channels.length - backend.questions.length;
-    await until(async () => {
+    return until(async () => {
       const { held, pending } = await tabs[0].page.evaluate(() => navigator.locks.query());
       return held.length === 1 && pending.length === others;
     });
-    return answer(question);
   };
 
   assert.deepEqual(await Promise.all(tabs.map((tab, i) => attach(tab, channels[i]))), Array(3).fill('attached'));

@@ -34,13 +34,9 @@ async function connected(all, options) {
 
 /** Holds the backend's answers back until what this gives is called. */
 function hold(backend) {
-  const answer = backend.answer.bind(backend);
   let release;
   const released = new Promise((resolve) => { release = resolve; });
-  backend.answer = async (question) => {
-    await released;
-    return answer(question);
-  };
+  backend.ready = () => released;
   return release;
 }
 

@@ -64,15 +64,7 @@ function patient(webhook) {
 
 /** Holds the backend's answers back until so many questions are there: then they were asked at the same moment. */
 function hold(backend, count) {
-  const answer = backend.answer.bind(backend);
-  let release;
-  const complete = new Promise((resolve) => { release = resolve; });
-  backend.answer = async (question) => {
-    count -= 1;
-    if (count <= 0) release();
-    await complete;
-    return answer(question);
-  };
+  backend.ready = () => until(() => backend.questions.length >= count);
 }
 
 /** Has accrue seal so many channels for alice, or as many as it takes, and makes that stale: `{held, grant}`. */

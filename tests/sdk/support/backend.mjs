@@ -9,6 +9,8 @@ export class Backend {
   barred = new Set();
   /** While true, questions are not answered. */
   isDown = false;
+  /** What each answer waits for. A test may set it. */
+  ready = async () => {};
   /** All that was asked. */
   questions = [];
 
@@ -18,7 +20,8 @@ export class Backend {
       const question = JSON.parse(Buffer.concat(await request.toArray()));
       backend.questions.push(question);
       if (backend.isDown) return request.socket.destroy();
-      const answer = JSON.stringify(await backend.answer(question));
+      await backend.ready();
+      const answer = JSON.stringify(backend.answer(question));
       return response.writeHead(200, { 'content-type': 'application/json' }).end(answer);
     });
     backend.url = `http://127.0.0.1:${await listen(t, server)}/ably/permissions`;
