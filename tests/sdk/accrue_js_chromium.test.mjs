@@ -1,24 +1,12 @@
 // examples/browser/accrue.js in Chromium, with unmodified ably-js, against `accrue serve`.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Browser, noBrowser, servePage } from './support/browser.mjs';
-import { nginx, noNginx } from './support/nginx.mjs';
+import { inChromium, oneOrigin, otherOrigin, withNginx } from './support/origins.mjs';
 import { until } from './support/until.mjs';
-import { bearer, world } from './support/world.mjs';
+import { bearer } from './support/world.mjs';
 
-const inChromium = { skip: noBrowser };
-const withNginx = { skip: noBrowser || noNginx };
 const SUBSCRIBE = ['subscribe'];
 const given = { 'inbox:alice': SUBSCRIBE };
-
-/** The page and /auth on one origin, behind nginx; alice is signed in. */
-async function oneOrigin(t) {
-  const all = await world(t, { config: { permission: { webhook: { timeout: '15s' } } } });
-  const proxy = await nginx(t, { page: await servePage(t), auth: all.accrue.url });
-  const browser = await Browser.start(t, all);
-  await browser.signIn('alice');
-  return { ...all, proxy, browser };
-}
 
 /** Opens the page and connects; see `load`. */
 async function open(browser, url, ...args) {
@@ -43,10 +31,11 @@ async function load(tab, authUrl = '/auth', headers = undefined) {
 const attach = (tab, channel) => tab.page.evaluate((channel) => window.attach(channel), channel);
 
 test('three tabs that ask at the same moment take turns, and end with one cookie', withNginx, async (t) => {
-  const { backend, browser, proxy } = await oneOrigin(t);
+  const config = { permission: { webhook: { timeout: '15s' } } };
+  const { backend, browser, url } = await oneOrigin(t, { config });
   const channels = ['chat:1', 'chat:2', 'chat:3'];
   backend.permitted = Object.fromEntries(channels.map((channel) => [channel, SUBSCRIBE]));
-  const tabs = await Promise.all(channels.map(() => open(browser, proxy.url)));
+  const tabs = await Promise.all(channels.map(() => open(browser, url)));
   // none gives up waiting, however slow the machine
   for (const tab of tabs) await tab.page.evaluate(() => { AbortSignal.timeout = () => new AbortController().signal; });
   // while one is answered, all others wait: the first answer comes when two do, the last when none does
@@ -65,15 +54,15 @@ test('three tabs that ask at the same moment take turns, and end with one cookie
   assert.deepEqual(sizes.sort(), [2, 3, 4], 'each knows what those before it were granted');
   for (const tab of tabs) assert.deepEqual(tab.errors, []);
 
-  const another = await open(browser, proxy.url);
+  const another = await open(browser, url);
   assert.deepEqual((await another.client()).capability, { ...backend.permitted, ...given });
   await another.page.evaluate(() => accrue.giveUp());
   assert.deepEqual(await browser.grants(), []);
 });
 
 test('a page says why it can not show a channel, and shows it once it can', withNginx, async (t) => {
-  const { backend, browser, proxy } = await oneOrigin(t);
-  const tab = await open(browser, proxy.url);
+  const { backend, browser, url } = await oneOrigin(t);
+  const tab = await open(browser, url);
   const say = () => tab.page.evaluate(async () => {
     try {
       const channel = await accrue.attach(client, 'chat:1');
@@ -94,11 +83,7 @@ test('a page says why it can not show a channel, and shows it once it can', with
 });
 
 test('a page of another site needs no cookies, and what it holds survives a reload', inChromium, async (t) => {
-  const url = `http://127.0.0.1:${await servePage(t)}`;
-  const all = await world(t, { config: { origins: [url] } });
-  const { backend, accrue } = all;
-  const browser = await Browser.start(t, all);
-  const authUrl = `http://localhost:${new URL(accrue.url).port}/auth`;
+  const { backend, browser, url, authUrl } = await otherOrigin(t, { host: '127.0.0.1' });
   const headers = bearer('alice');
   backend.permitted = { 'chat:1': SUBSCRIBE, 'chat:2': SUBSCRIBE };
 

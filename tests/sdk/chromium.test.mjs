@@ -4,42 +4,17 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { serve } from './support/accrue.mjs';
-import { Browser, noBrowser, servePage } from './support/browser.mjs';
+import { servePage } from './support/browser.mjs';
 import { AGE, aged, digest } from './support/grant.mjs';
-import { nginx, noNginx } from './support/nginx.mjs';
+import { inChromium, oneOrigin, otherOrigin, withNginx } from './support/origins.mjs';
 import { README, block } from './support/readme.mjs';
 import { session } from './support/session.mjs';
 import { until } from './support/until.mjs';
-import { bearer, world } from './support/world.mjs';
+import { bearer } from './support/world.mjs';
 
-const inChromium = { skip: noBrowser };
-const withNginx = { skip: noBrowser || noNginx };
 const BOTH = ['publish', 'subscribe'];
 const SUBSCRIBE = ['subscribe'];
 const given = { 'inbox:alice': SUBSCRIBE };
-
-/**
- * The page and /auth on one origin, behind nginx; alice is signed in. `another` starts one more nginx for them, which
- * gets the same cookies.
- */
-async function oneOrigin(t, options) {
-  const all = await world(t, options);
-  const page = await servePage(t);
-  const another = (server) => nginx(t, { page, auth: all.accrue.url, server });
-  const proxy = await another();
-  const browser = await Browser.start(t, all);
-  await browser.signIn('alice');
-  return { ...all, proxy, another, browser, url: proxy.url };
-}
-
-/** The page on `http://localhost` or `http://127.0.0.1`, and /auth on another port of localhost; alice is signed in. */
-async function otherOrigin(t, { host = 'localhost', config } = {}) {
-  const url = `http://${host}:${await servePage(t)}`;
-  const all = await world(t, { config: { origins: [url], ...config } });
-  const browser = await Browser.start(t, all);
-  await browser.signIn('alice');
-  return { ...all, browser, url, authUrl: `http://localhost:${new URL(all.accrue.url).port}/auth` };
-}
 
 /** The README's authCallback, for this address and this session. */
 function readmesCallback(authUrl, clientId) {
