@@ -9,6 +9,7 @@ import WebSocket from 'ws';
 import { allows, canonical, intersect, parse } from './ably/capability.mjs';
 import { Ably } from './ably/server.mjs';
 import { Tokens } from './ably/tokens.mjs';
+import { jwt as signedJwt } from './support/jwt.mjs';
 import { until } from './support/until.mjs';
 import { sdkOptions } from './support/world.mjs';
 
@@ -52,9 +53,9 @@ function tokenRequest(members = {}, key = KEY) {
 /** A JWT for Ably (docs: auth/token/jwt); undefined leaves a claim or header out. */
 function jwt(claims = {}, key = KEY, header = {}) {
   const iat = NOW / 1000;
-  const parts = [{ alg: 'HS256', typ: 'JWT', kid: nameOf(key), ...header }, { iat, exp: iat + 3600, ...claims }];
-  const text = parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
-  return `${text}.${hmac(secretOf(key), text, 'base64url')}`;
+  const hs256 = (text) => hmac(secretOf(key), text);
+  const payload = { iat, exp: iat + 3600, ...claims };
+  return signedJwt({ alg: 'HS256', typ: 'JWT', kid: nameOf(key), ...header }, payload, hs256);
 }
 
 const basic = (key) => ({ authorization: `Basic ${Buffer.from(key).toString('base64')}` });

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inChromium, oneOrigin, otherOrigin, withNginx } from './support/origins.mjs';
+import { bearer } from './support/session.mjs';
 import { until } from './support/until.mjs';
-import { bearer } from './support/world.mjs';
 
 const SUBSCRIBE = ['subscribe'];
 const given = { 'inbox:alice': SUBSCRIBE };

@@ -4,8 +4,9 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { Accrue, Denied, Full, Unavailable } from '../../examples/browser/accrue.js';
 import { HeaderClient } from './support/carrier.mjs';
+import { bearer } from './support/session.mjs';
 import { until } from './support/until.mjs';
-import { bearer, world } from './support/world.mjs';
+import { world } from './support/world.mjs';
 
 const BOTH = ['publish', 'subscribe'];
 const SUBSCRIBE = ['subscribe'];

@@ -8,9 +8,8 @@ import { servePage } from './support/browser.mjs';
 import { AGE, aged, digest } from './support/grant.mjs';
 import { inChromium, oneOrigin, otherOrigin, withNginx } from './support/origins.mjs';
 import { README, block } from './support/readme.mjs';
-import { session } from './support/session.mjs';
+import { bearer, session } from './support/session.mjs';
 import { until } from './support/until.mjs';
-import { bearer } from './support/world.mjs';
 
 const BOTH = ['publish', 'subscribe'];
 const SUBSCRIBE = ['subscribe'];

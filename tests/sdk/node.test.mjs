@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { suite, test } from 'node:test';
-import { ADMIN_TOKEN, KEY, SECRET, keyring, run, serve } from './support/accrue.mjs';
+import { KEY, SECRET, keyring, run, serve } from './support/accrue.mjs';
 import { HeaderClient } from './support/carrier.mjs';
 import { AGE, seal } from './support/grant.mjs';
 import { snippet } from './support/readme.mjs';
-import { bearer, world } from './support/world.mjs';
-import { session } from './support/session.mjs';
+import { bearer, session } from './support/session.mjs';
 import { until } from './support/until.mjs';
+import { world } from './support/world.mjs';
 
 const BOTH = ['publish', 'subscribe'];
 /** What its token is good for; while it is being renewed there is none. */

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { run } from './support/accrue.mjs';
 import { Python, skip } from './support/python.mjs';
-import { session } from './support/session.mjs';
+import { bearer, session } from './support/session.mjs';
 import { until } from './support/until.mjs';
-import { bearer, world } from './support/world.mjs';
+import { world } from './support/world.mjs';
 
 const BOTH = ['publish', 'subscribe'];
 const GIVEN = { 'inbox:alice': ['subscribe'] };

@@ -2,8 +2,8 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
+import { jwt } from '../../sdk/support/jwt.mjs';
 import { listen } from '../../sdk/support/listen.mjs';
-import { jwt } from '../../sdk/support/session.mjs';
 
 const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 

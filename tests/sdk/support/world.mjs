@@ -3,7 +3,7 @@ import Realtime from 'ably';
 import { Ably } from '../ably/server.mjs';
 import { KEY, serve } from './accrue.mjs';
 import { Backend } from './backend.mjs';
-import { SESSION_SECRET, session } from './session.mjs';
+import { SESSION_SECRET } from './session.mjs';
 
 /** Starts all of them but the clients; they end with the test. `config` goes over the usual configuration. */
 export async function world(t, { config = {}, ably: ablyOptions = {} } = {}) {
@@ -42,9 +42,6 @@ export const sdkOptions = (port) => ({
   disconnectedRetryTimeout: 300,
   logLevel: 0,
 });
-
-/** What a client that has no cookie jar sends to say who it is. */
-export const bearer = (clientId, claims) => ({ authorization: `Bearer ${session(clientId, claims)}` });
 
 function over(base, changes) {
   const isTable = (value) => typeof value === 'object' && !Array.isArray(value);
