@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { run } from './support/accrue.mjs';
-import { Python, skip } from './support/python.mjs';
+import { Python, noPython } from './support/python.mjs';
 import { bearer, session } from './support/session.mjs';
 import { until } from './support/until.mjs';
 import { world } from './support/world.mjs';
@@ -12,8 +12,7 @@ const BOTH = ['publish', 'subscribe'];
 const GIVEN = { 'inbox:alice': ['subscribe'] };
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
-/** Each has a world of its own. */
-const scenario = (title, act) => test(title, { skip }, act);
+const scenario = (title, act) => test(title, { skip: noPython }, act);
 
 /** A wish as ably-python has to be given it where it asks by authUrl; Python says json.dumps. */
 const dumps = JSON.stringify;
@@ -219,7 +218,7 @@ scenario('a client that is barred stops for good, and is told why', async (t) =>
   const { error } = await alice.event('failed');
   // as above, the connection's error doesn't say why; ably-python's log does
   assert.deepEqual([error.code, error.statusCode], [80019, 403]);
-  assert.match(alice.process.stderr, /on_error_from_authorize\(\): err = 40300 403 \w/);
+  await alice.process.says('stderr', /on_error_from_authorize\(\): err = 40300 403 \w/);
   await assert.rejects(alice.requestToken(), { code: 40300, statusCode: 403, message: /barred/ });
   assert.deepEqual(alice.connection.map(({ event }) => event), ['failed']);
 });

@@ -14,7 +14,7 @@ const PYTHON = [process.env.PYTHON, here('../.venv/bin/python')]
 const AUTH_CALLBACK = block('python', 'async def auth_callback');
 
 /** Why there can be no such clients here; false if there can. */
-export const skip = !PYTHON && 'there is no ably-python: python3 -m venv tests/sdk/.venv && '
+export const noPython = !PYTHON && 'there is no ably-python: python3 -m venv tests/sdk/.venv && '
   + 'tests/sdk/.venv/bin/pip install --require-hashes -r tests/sdk/requirements.txt';
 
 export class Python {
