@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { Accrue, Denied, Full, Unavailable } from '../../examples/browser/accrue.js';
-import { HeaderClient } from './support/carrier.mjs';
+import { HeaderClient } from './support/header_client.mjs';
 import { bearer } from './support/session.mjs';
 import { until } from './support/until.mjs';
 import { world } from './support/world.mjs';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { suite, test } from 'node:test';
 import { KEY, SECRET, keyring, run, serve } from './support/accrue.mjs';
-import { HeaderClient } from './support/carrier.mjs';
+import { HeaderClient } from './support/header_client.mjs';
 import { AGE, seal } from './support/grant.mjs';
 import { snippet } from './support/readme.mjs';
 import { bearer, session } from './support/session.mjs';
