@@ -21,18 +21,18 @@ for (const version of ['1.30.0', '1.37.0']) {
 
 test('the ConfigMap holds accrue.toml word for word', () => {
   const indented = read('accrue.toml').replace(/^(?=.)/gm, '    ');
-  assert(MANIFESTS.includes(`  accrue.toml: |\n${indented}---\n`));
+  assert.ok(MANIFESTS.includes(`  accrue.toml: |\n${indented}---\n`));
 });
 
 test('after preStop, Kubernetes waits for longer than accrue drains', (t) => {
   const [grace, pause] = [/terminationGracePeriodSeconds: (\d+)/, /sleep: { seconds: (\d+) }/]
     .map((pattern) => Number(pattern.exec(MANIFESTS)[1]));
-  assert(grace - pause > drainTimeout(t));
+  assert.ok(grace - pause > drainTimeout(t));
 });
 
 test('accrue accepts the variables of its Deployment, beside those that Kubernetes sets for its Service', (t) => {
   const own = [...MANIFESTS.matchAll(/^ +- { name: (ACCRUE_\w+(?<!_FILE)), value: (\S+) }$/gm)];
-  assert(own.length > 0);
+  assert.ok(own.length > 0);
   summary(t, {
     ACCRUE_SERVICE_HOST: '10.0.0.1',
     ACCRUE_SERVICE_PORT: '80',

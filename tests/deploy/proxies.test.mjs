@@ -57,7 +57,7 @@ const CLAIMS = {
   'the page is there': async ({ site, page }) => {
     const answer = await site.ask('/');
     assert.equal(answer.status, 200, answer.shown);
-    assert(answer.body.includes(page), answer.shown);
+    assert.ok(answer.body.includes(page), answer.shown);
   },
 
   '/auth grants what the query asks for, in a __Host- cookie, and sets none when that comes back': async ({ site }) => {
@@ -66,7 +66,7 @@ const CLAIMS = {
     const target = `/auth?capability=${encodeURIComponent(JSON.stringify(wish([name])))}`;
     const first = await alice.get(target);
     assert.equal(first.status, 200, first.shown);
-    assert(Object.hasOwn(first.capability, name), first.shown);
+    assert.ok(Object.hasOwn(first.capability, name), first.shown);
     assert.match(first.setCookies[0] ?? '', /^__Host-accrue\.[\w-]{8}=1[jz]\.k1\..*; Secure/, first.shown);
     assert.match(first.setCookies[0], /; HttpOnly/);
     const second = await alice.get(target, [pair(first.setCookies[0])]);
@@ -92,10 +92,10 @@ const CLAIMS = {
   '/metrics, /revoke, /readyz and what is below /auth do not lead to accrue': async ({ site, isElsewhere }) => {
     for (const target of ['/metrics', '/auth/metrics', '/readyz']) {
       const answer = await site.ask(target);
-      assert(isElsewhere(answer), `${target}: ${answer.shown}`);
+      assert.ok(isElsewhere(answer), `${target}: ${answer.shown}`);
     }
     const answer = await site.ask('/revoke', { method: 'POST', json: { clientId: 'alice' } });
-    assert(isElsewhere(answer), `/revoke: ${answer.shown}`);
+    assert.ok(isElsewhere(answer), `/revoke: ${answer.shown}`);
   },
 
   'two cookies become one: an answer sets it, and deletes them': async ({ site }) => {
@@ -108,12 +108,12 @@ const CLAIMS = {
     const alice = new Alice(site);
     // 93 such names fit a cookie
     const large = await alice.grants(3, 120);
-    for (const { length } of large) assert(length > 2500 && length <= 2560, `a cookie of ${length} bytes`);
-    assert(alice.size(large) > 8192, `${alice.size(large)} bytes prove nothing`);
+    for (const { length } of large) assert.ok(length > 2500 && length <= 2560, `a cookie of ${length} bytes`);
+    assert.ok(alice.size(large) > 8192, `${alice.size(large)} bytes prove nothing`);
     const answer = await alice.get('/auth', large);
     assert.equal(answer.status, 200, answer.shown);
     const count = Object.keys(answer.capability).length;
-    assert(count >= 3 * 80, `${count} channels`);
+    assert.ok(count >= 3 * 80, `${count} channels`);
   },
 
   'an answer that sets a large cookie and deletes 15, more than 4k, comes back': async ({ site }) => {
@@ -121,7 +121,7 @@ const CLAIMS = {
     const small = await alice.grants(15, 1);
     const answer = await alice.granted(times(120, channel), small);
     assert.equal(answer.setCookies.length, 16, answer.shown);
-    assert(answer.head.length > 4096, `${answer.head.length} bytes prove nothing`);
+    assert.ok(answer.head.length > 4096, `${answer.head.length} bytes prove nothing`);
   },
 };
 
@@ -152,6 +152,6 @@ const IDLE = { 'nginx.conf': /keepalive_timeout (\d+)s;/, Caddyfile: /keepalive 
 for (const [name, pattern] of Object.entries(IDLE)) {
   test(`${name} gives up an idle connection before accrue closes it`, (t) => {
     const [, headerTimeout] = / head (\d+)s/.exec(summary(t));
-    assert(Number(pattern.exec(read(name))[1]) < Number(headerTimeout));
+    assert.ok(Number(pattern.exec(read(name))[1]) < Number(headerTimeout));
   });
 }

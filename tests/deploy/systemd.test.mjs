@@ -34,26 +34,26 @@ test('the exposure that systemd-analyze finds is 1.5 of 10 at most', { skip }, (
 
 test('systemd waits for longer than accrue drains', (t) => {
   const [, seconds] = /^(\d+)s$/.exec(settings('TimeoutStopSec')[0]);
-  assert(Number(seconds) > drainTimeout(t));
+  assert.ok(Number(seconds) > drainTimeout(t));
 });
 
 test('accrue may open more than twice as many files as it takes connections', (t) => {
   const [, connections] = /^limits +(\d+) connections/m.exec(summary(t));
-  assert(Number(settings('LimitNOFILE')[0]) > 2 * Number(connections));
+  assert.ok(Number(settings('LimitNOFILE')[0]) > 2 * Number(connections));
 });
 
 test('in its sandbox', { skip: missing('systemd-analyze', 'strace', 'openssl') }, async (t) => {
   const trace = await Trace.record(t);
 
   await t.test('every system call that accrue makes is allowed', () => {
-    assert(trace.calls.includes('accept4'), `this is not all: ${trace.calls}`);
+    assert.ok(trace.calls.includes('accept4'), `this is not all: ${trace.calls}`);
     const allowed = allowedCalls();
     // execve always is: systemd itself starts the program by it
     assert.deepEqual(trace.calls.filter((call) => !allowed.has(call) && call !== 'execve'), []);
   });
 
   await t.test('every kind of socket that accrue opens is allowed', () => {
-    assert(trace.addressFamilies.includes('AF_INET'), `this is not all: ${trace.addressFamilies}`);
+    assert.ok(trace.addressFamilies.includes('AF_INET'), `this is not all: ${trace.addressFamilies}`);
     const allowed = settings('RestrictAddressFamilies').join(' ').split(' ');
     assert.deepEqual(trace.addressFamilies.filter((family) => !allowed.includes(family)), []);
   });

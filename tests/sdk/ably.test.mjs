@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { on, once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { describe, test } from 'node:test';
+import { suite, test } from 'node:test';
 import SDK from 'ably';
 import WebSocket from 'ws';
 import { allows, canonical, intersect, parse } from './ably/capability.mjs';
@@ -81,10 +81,10 @@ function assertError({ status, headers, body }, code, statusCode) {
   assert.ok(headers.get('x-ably-errormessage'));
 }
 
-describe('capabilities', () => {
+suite('capabilities', () => {
   const { cases, intersections, validity } = known('capability-match');
 
-  describe('an operation on a channel', () => {
+  suite('an operation on a channel', () => {
     assert.equal(cases.length, 56);
     rows(cases.map((one) => [`${one.id} ${JSON.stringify(one.capability)} ${one.channel} ${one.operation}`, one]),
       (t, one) => assert.equal(allows(one.capability, one.channel, one.operation), one.allowed));
@@ -100,7 +100,7 @@ describe('capabilities', () => {
     ], (t, resource, channel, expected) => assert.equal(allows({ [resource]: ['*'] }, channel, 'publish'), expected));
   });
 
-  describe('what is left of a request with a key', () => {
+  suite('what is left of a request with a key', () => {
     assert.equal(intersections.length, 16);
     rows(intersections.map((one) => [one.id, one]), (t, { keyCapability, requested, result }) => {
       const asked = requested ?? { '[*]*': ['*'] };
@@ -152,7 +152,7 @@ describe('capabilities', () => {
     });
   });
 
-  describe('what is a capability, and what is malformed', () => {
+  suite('what is a capability, and what is malformed', () => {
     assert.equal(validity.length, 5);
     rows([
       ...validity.map(({ capability, valid }) => [JSON.stringify(capability), valid]),
@@ -189,7 +189,7 @@ describe('capabilities', () => {
   });
 });
 
-describe('requestToken', () => {
+suite('requestToken', () => {
   const { vectors, generatedDefaults } = known('token-request');
   const REFUSED = {
     'tr-23': 40000, // an empty list of operations
@@ -199,7 +199,7 @@ describe('requestToken', () => {
     'tr-44': 40001, // a short nonce
   };
 
-  describe('what ably-js signs is accepted, and with one member changed refused', () => {
+  suite('what ably-js signs is accepted, and with one member changed refused', () => {
     assert.equal(vectors.length, 32);
     rows(vectors.map((vector) => [`${vector.id} ${vector.name}`, vector]), async (t, { id, key, tokenRequest }) => {
       const another = `${nameOf(key)}2:another secret`;
@@ -236,7 +236,7 @@ describe('requestToken', () => {
     });
   });
 
-  describe('canonical text', () => {
+  suite('canonical text', () => {
     const DIFFERENT = ['tr-29']; // JavaScript puts names that look like integers first
     const texts = vectors.filter(({ id, capabilityText }) => capabilityText && !(id in REFUSED));
     assert.equal(texts.length, 17);
@@ -250,7 +250,7 @@ describe('requestToken', () => {
     });
   });
 
-  describe('members, signed as they are', () => {
+  suite('members, signed as they are', () => {
     rows([
       ['no more than what is needed', {}, 201],
       ['all', { ttl: 1, capability: '{"room":["publish"]}', clientId: 'alice' }, 201],
@@ -297,7 +297,7 @@ describe('requestToken', () => {
     });
   });
 
-  describe('capability with a key that has less than all', () => {
+  suite('capability with a key that has less than all', () => {
     rows([
       ['none: all of the key', undefined, '{"room:*":["publish","subscribe"]}'],
       ['within', '{"room:1":["publish"]}', '{"room:1":["publish"]}'],
@@ -325,7 +325,7 @@ describe('requestToken', () => {
     assert.equal((await requestToken(ably, tokenRequest())).status, 201);
   });
 
-  describe('elsewhere and otherwise', () => {
+  suite('elsewhere and otherwise', () => {
     const good = JSON.stringify(tokenRequest());
     rows([
       ['as it should be', 'POST', '/keys/app.key/requestToken', good, 201],
@@ -375,7 +375,7 @@ function tokens(options) {
   return { all, clock, issue };
 }
 
-describe('reading a token', () => {
+suite('reading a token', () => {
   test('an Ably token: what was granted, to whom, while it lasts', () => {
     const { all, clock, issue } = tokens();
     const token = issue({ clientId: 'alice', ttl: SECOND, capability: '{"room":["publish"]}' });
@@ -388,7 +388,7 @@ describe('reading a token', () => {
     assert.throws(() => all.read(token), { code: 40142, statusCode: 401 });
   });
 
-  describe('JWTs of other libraries, with the iat that the file speaks of', () => {
+  suite('JWTs of other libraries, with the iat that the file speaks of', () => {
     const { vectors } = known('jwt');
     assert.equal(vectors.length, 16);
     const REFUSED = {
@@ -426,7 +426,7 @@ describe('reading a token', () => {
     });
   });
 
-  describe('claims and headers', () => {
+  suite('claims and headers', () => {
     const iat = NOW / 1000;
     rows([
       ['as it should be', {}, 'good'],
@@ -464,7 +464,7 @@ describe('reading a token', () => {
     });
   });
 
-  describe('what is no token', () => {
+  suite('what is no token', () => {
     rows([
       ['nothing', undefined, 40101],
       ['an empty one', '', 40101],
@@ -476,10 +476,10 @@ describe('reading a token', () => {
   });
 });
 
-describe('revokeTokens', () => {
+suite('revokeTokens', () => {
   const targets = (count) => Array.from({ length: count }, (_, i) => `clientId:${i}`);
 
-  describe('requests', () => {
+  suite('requests', () => {
     rows([
       ['as it should be', basic(REVOCABLE), {}, 201],
       ['100 targets', basic(REVOCABLE), { targets: targets(100) }, 201],
@@ -520,7 +520,7 @@ describe('revokeTokens', () => {
     });
   });
 
-  describe('answers', () => {
+  suite('answers', () => {
     const results = [
       { target: 'clientId:a:b', issuedBefore: NOW - 1, appliesAt: NOW }, { target: 'channel:room', error: 40000 },
     ];
@@ -539,7 +539,7 @@ describe('revokeTokens', () => {
     });
   });
 
-  describe('what is revoked', () => {
+  suite('what is revoked', () => {
     const alice = { 'x-ably-clientId': 'alice' };
     rows([
       ["the client's, of this key, issued before", alice, {}, 40141],
@@ -676,7 +676,7 @@ async function connected(t, ably, clientId, capability = ALL, key = KEY, query =
   return client;
 }
 
-describe('connecting', () => {
+suite('connecting', () => {
   const [alice, mallory] = [{ 'x-ably-clientId': 'alice' }, { 'x-ably-clientId': 'mallory' }];
   const iat = NOW / 1000;
   rows([
@@ -730,7 +730,7 @@ describe('connecting', () => {
   });
 });
 
-describe('on one connection', () => {
+suite('on one connection', () => {
   const room = (...operations) => ({ room: operations });
   rows([
     ['attach', room('subscribe'), [attach('room')], ['ATTACHED room']],
@@ -812,7 +812,7 @@ describe('on one connection', () => {
     if (!told.includes('closed')) await client.hearsNothing();
   });
 
-  describe('flags of an attachment: what was asked for and is permitted', () => {
+  suite('flags of an attachment: what was asked for and is permitted', () => {
     rows([
       ['everything', ['*'], 0, MODE.PRESENCE | MODE.PUBLISH | MODE.SUBSCRIBE | MODE.PRESENCE_SUBSCRIBE],
       ['subscribe', ['subscribe'], 0, MODE.SUBSCRIBE | MODE.PRESENCE_SUBSCRIBE],
@@ -828,7 +828,7 @@ describe('on one connection', () => {
     });
   });
 
-  describe('who speaks', () => {
+  suite('who speaks', () => {
     rows([
       ['alice, not saying so', { clientId: 'alice' }, {}, 'alice'],
       ['alice, saying so', { clientId: 'alice' }, { clientId: 'alice' }, 'alice'],
@@ -857,7 +857,7 @@ describe('on one connection', () => {
   });
 });
 
-describe('between connections', () => {
+suite('between connections', () => {
   test('messages go to who is attached, permitted, and asked for them', async (t) => {
     const ably = await start(t, { now: () => NOW });
     const [alice, bob, dave] = await Promise.all(['alice', 'bob', 'dave'].map((name) => connected(t, ably, name)));
@@ -872,7 +872,7 @@ describe('between connections', () => {
     for (const client of [alice, bob, carol, dave]) await client.hearsNothing();
   });
 
-  describe('members leave', () => {
+  suite('members leave', () => {
     rows([
       ['by detaching', (client) => client.send(detach('room'))],
       ['by closing', (client) => client.send({ action: 7 })],
@@ -898,7 +898,7 @@ describe('between connections', () => {
   });
 });
 
-describe('another token for the same connection', () => {
+suite('another token for the same connection', () => {
   const iat = NOW / 1000;
   const [any, alice] = [{ 'x-ably-clientId': '*' }, { 'x-ably-clientId': 'alice' }];
   rows([
@@ -933,7 +933,7 @@ describe('another token for the same connection', () => {
     }
   });
 
-  describe('its capability replaces the former', () => {
+  suite('its capability replaces the former', () => {
     const both = { room: ['subscribe', 'publish'], hall: ['subscribe'] };
     const [ROOM, HALL] = ['ERROR room 40160/401', 'ERROR hall 40160/401'];
     const [PUBLISHED, REFUSED] = [['ACK 0', 'MESSAGE room alice x'], ['NACK 0 40160/401']];
@@ -982,7 +982,7 @@ describe('another token for the same connection', () => {
   });
 });
 
-describe('time', () => {
+suite('time', () => {
   const short = (clientId, lifetime, key) => {
     const exp = (NOW + lifetime) / 1000;
     return { access_token: jwt({ 'x-ably-clientId': clientId, exp }, key) };
@@ -1026,7 +1026,7 @@ describe('time', () => {
     await clients[1].hears('closed');
   });
 
-  describe('prompts before the end', () => {
+  suite('prompts before the end', () => {
     rows([
       ['half a minute before', {}, MINUTE, 30 * SECOND],
       ['as long before as was said', { promptBefore: SECOND }, MINUTE, 59 * SECOND],
@@ -1061,7 +1061,7 @@ describe('time', () => {
     });
   });
 
-  describe('revoking', () => {
+  suite('revoking', () => {
     const revoke = async (ably, time, clientId, members) => {
       time.pass(1); // what is issued at that very moment is not issued before it
       assert.equal((await revokeTokens(ably, { targets: [`clientId:${clientId}`], ...members })).status, 201);
@@ -1128,7 +1128,7 @@ describe('time', () => {
   });
 });
 
-describe('resuming', () => {
+suite('resuming', () => {
   /** Alice attaches to two channels and loses her socket; then bob publishes. */
   async function missed(t, ably) {
     const [alice, bob] = [await connected(t, ably, 'alice'), await connected(t, ably, 'bob')];
@@ -1220,7 +1220,7 @@ describe('resuming', () => {
     assert.equal(ably.connections.size, 1);
   });
 
-  describe('what can be resumed', () => {
+  suite('what can be resumed', () => {
     rows([
       ['a dropped connection', (client, connection) => connection.drop(), ['closed'], true],
       ['one that the client left', (client) => client.send({ action: 5 }), ['closed'], true],
@@ -1266,7 +1266,7 @@ describe('resuming', () => {
   });
 });
 
-describe('an unmodified SDK', { timeout: LONG }, () => {
+suite('an unmodified SDK', { timeout: LONG }, () => {
   /** ably-js with a callback that signs token requests, as a server does for its clients. */
   function realtime(t, ably, clientId, capability = ALL) {
     let count = 0;

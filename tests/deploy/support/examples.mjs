@@ -9,7 +9,7 @@ export const read = (name) => readFileSync(pathOf(name), 'utf8');
 /** A file with some parts replaced, each of which must be there. */
 export function adapted(name, replacements) {
   return Object.entries(replacements).reduce((text, [from, to]) => {
-    assert(text.includes(from), `${name} has no ${JSON.stringify(from)} to be replaced`);
+    assert.ok(text.includes(from), `${name} has no ${JSON.stringify(from)} to be replaced`);
     return text.replaceAll(from, to);
   }, read(name));
 }

@@ -29,8 +29,8 @@ export async function runNginx(t, port, http) {
 }
 
 /**
- * Starts it in front of the page and of /auth: one origin, `url`, for both. `server`: more lines for its `server` block.
- * `requests()`: `{uri, status}` of what it has answered.
+ * Starts it in front of the page and of /auth: one origin, `url`, for both. `server`: more lines for its `server`
+ * block. `requests()`: `{uri, status}` of what it has answered.
  */
 export async function nginx(t, { page, auth, server = '' }) {
   const port = await freePort();
