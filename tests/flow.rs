@@ -762,6 +762,7 @@ fn no_more_than_64_kib_are_signed() {
             assert_eq!(answer.refused.full, wishes.minus(signed), "{name}");
             assert!(answer.refused.denied.is_empty(), "{name}");
         }
+        assert_eq!(&answer.report.added, signed, "{name}: audited is what was granted");
         let kept: Vec<_> =
             answer.change.put.iter().map(|text| scene.reads(text).unwrap().capability).collect();
         let expected = if name == "cookie" { vec![signed.clone()] } else { vec![] };

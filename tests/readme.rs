@@ -72,7 +72,8 @@ print(len(vectors))
         .spawn();
     let Ok(mut python) = python else {
         assert!(option_env!("CI").is_none(), "CI has python3");
-        eprintln!("skipped: there is no python3 here");
+        // past the test runner, which shows what a test prints only if it fails
+        let _ = writeln!(std::io::stderr(), "skipped: there is no python3 here");
         return;
     };
     python.stdin.take().unwrap().write_all(program.as_bytes()).unwrap();

@@ -28,7 +28,8 @@ fn python() -> Option<Command> {
         return Some(example("python3", "python/server.py"));
     }
     assert!(option_env!("CI").is_none(), "CI has python3");
-    eprintln!("skipped: there is no python3 here");
+    // past the test runner, which shows what a test prints only if it fails
+    let _ = writeln!(std::io::stderr(), "skipped: there is no python3 here");
     None
 }
 

@@ -293,9 +293,9 @@ impl Issuer {
             Ok(change) => change,
             Err(error) => return Err(Refusal::unavailable(error, wishes, report)),
         };
-        report.added = folded.permitted.added().clone();
         match signable {
             Some(signable) => {
+                report.added = folded.permitted.added().permitted_by(signable.capability());
                 let ttl = self.ttl(ask.ttl, &folded.permitted, moment);
                 let token = Token::sign(self.format, &self.key, &signable, &client.id, ttl, moment);
                 Ok(Issued { token, permitted: signable, change, refused, report })

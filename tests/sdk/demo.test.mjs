@@ -7,6 +7,7 @@ import { WebSocket } from 'ws';
 import { Ably } from './ably/server.mjs';
 import { BINARY, KEY, listening } from './support/accrue.mjs';
 import { ABLY_JS, newContext, noBrowser } from './support/browser.mjs';
+import { contents } from './support/grant.mjs';
 
 const shots = process.env.SHOTS;
 if (shots) mkdirSync(shots, { recursive: true });
@@ -148,7 +149,7 @@ scenario('denied, in part and whole', async (demo) => {
   await demo.fits();
 });
 
-scenario('the wire', async (demo) => {
+scenario('the wire shows what was sent and answered', async (demo) => {
   await demo.open();
   let [sent, got] = await demo.wire();
   assert.match(sent, /^GET \/auth\?clientId=alice\n/);
@@ -169,7 +170,7 @@ scenario('the wire', async (demo) => {
   assert.match(got, /accrue-refused: \{"denied":\{"private:1":\["subscribe"\]\}\}/);
 });
 
-scenario('giving up', async (demo) => {
+scenario('what is given up is gone, and what is given is in no cookie', async (demo) => {
   await demo.open();
   for (const chip of ['chat:42 subscribe', 'chat:* subscribe', 'public:news subscribe']) {
     await demo.chip(chip);
@@ -187,6 +188,8 @@ scenario('giving up', async (demo) => {
   await demo.happened(/Given inbox:alice subscribe\. It is in no cookie and comes back each time/);
   assert.match(await demo.page.textContent('#held'), /inbox:alicegiven/);
   assert.deepEqual(Object.keys(await demo.held()), ['chat:*', 'inbox:alice', 'public:news']);
+  const kept = (await demo.page.context().cookies()).map(({ value }) => Object.keys(contents(value)));
+  assert.deepEqual(kept, [['chat:*', 'public:news']]);
   await demo.page.click('#give-up-all');
   await demo.happened(/Given up chat:\* subscribe; public:news subscribe\nGiven inbox:alice/);
   assert.deepEqual(Object.keys(await demo.held()), ['inbox:alice']);
@@ -234,10 +237,10 @@ scenario('errors: nothing at all, malformed', async (demo) => {
   await demo.happened(/You are alice/);
 }, { tolerate: refusedByServer });
 
-scenario('full', async (demo) => {
+scenario('a full cookie is said to be full', async (demo) => {
   await demo.open();
   for (let i = 0; i < 90; i++) {
-    await demo.ask(`chat:${i}-${randomUUID()}`, ['subscribe']);
+    await demo.ask(`chat:${i}-${Array.from({ length: 6 }, () => randomUUID()).join('')}`, ['subscribe']);
     await demo.happened(new RegExp(`(Granted|full\\)) chat:${i}-`));
     if (/\(full\)/.test(await demo.page.textContent('#outcome'))) break;
   }

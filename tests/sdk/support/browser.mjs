@@ -36,7 +36,8 @@ let browser;
 before(async () => {
   if (noBrowser) return;
   const quiet = ['--disable-background-networking', '--disable-component-update', '--disable-sync'];
-  const args = ['--no-sandbox', '--disable-gpu', ...quiet];
+  // its sandbox does not work for root
+  const args = [...(process.getuid() === 0 ? ['--no-sandbox'] : []), '--disable-gpu', ...quiet];
   browser = await chromium.launch({ executablePath: CHROMIUM, args });
 });
 after(() => browser?.close());

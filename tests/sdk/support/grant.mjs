@@ -1,5 +1,6 @@
 // Seals grants as the contract says, apart from accrue: an old one, say, that no running service would make.
 import { createHmac, hkdfSync } from 'node:crypto';
+import { inflateRawSync } from 'node:zlib';
 import { KEY, SECRET } from './accrue.mjs';
 
 const DAY = 24 * 3600;
@@ -26,6 +27,13 @@ export function digest(clientId, head, capabilities, secret, ablyKey = KEY) {
   const appId = ablyKey.split('.')[0];
   const key = Buffer.from(hkdfSync('sha256', secret, 'accrue/grant', `${appId}\n${head}`, 32));
   return createHmac('sha256', key).update(`${clientId}:${capabilities}`).digest('base64url');
+}
+
+/** The capability that it names. */
+export function contents(grant) {
+  const [version, , , capabilities] = grant.split('.');
+  const bytes = Buffer.from(capabilities, 'base64url');
+  return JSON.parse(version === '1z' ? inflateRawSync(bytes) : bytes);
 }
 
 export const AGE = { fresh: 3600, stale: DAY / 2, tooOld: 2 * DAY };

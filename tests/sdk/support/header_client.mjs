@@ -21,7 +21,8 @@ export class HeaderClient {
       this.grant = response.headers.get('accrue-grant') ?? this.grant;
       const body = await response.json();
       this.answers.push({ status: response.status, headers: response.headers, body });
-      return response.ok ? done(null, body) : done(body.error, null);
+      if (response.ok) return done(null, body);
+      return done(Object.assign(new Error(body.error.message), body.error), null);
     } catch (error) {
       return done(error, null);
     }

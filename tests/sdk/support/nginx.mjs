@@ -28,24 +28,27 @@ export async function runNginx(t, port, http) {
   await startProxy(t, port, NGINX, ['-c', file, '-p', own, '-e', 'stderr']);
 }
 
+const LOCATION = `
+  location = /auth {
+    proxy_pass http://127.0.0.1:8080;
+    proxy_set_header Host $http_host;
+  }`;
+
 /**
- * Starts it in front of the page and of /auth: one origin, `url`, for both. `server`: more lines for its `server`
- * block. `requests()`: `{uri, status}` of what it has answered.
+ * Starts it in front of the page and of /auth: one origin, `url`, for both. `location`: how it passes /auth on, to port
+ * 8080. `http`: more lines for its `http` block. `requests()`: `{uri, status}` of what it has answered.
  */
-export async function nginx(t, { page, auth, server = '' }) {
+export async function nginx(t, { page, auth, location = LOCATION, http = '' }) {
   const port = await freePort();
   const log = join(folder(t), 'access.log');
   await runNginx(t, port, `
     log_format requests escape=json '{"uri":"$request_uri","status":$status}';
     access_log ${log} requests;
+    ${http}
     server {
       listen 127.0.0.1:${port};
-      ${server}
       location / { proxy_pass http://127.0.0.1:${page}; }
-      location = /auth {
-        proxy_pass ${auth};
-        proxy_set_header Host $http_host;
-      }
+      ${location.replace('http://127.0.0.1:8080', auth)}
     }
   `);
   const requests = () => readFileSync(log, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));

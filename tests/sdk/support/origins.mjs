@@ -14,7 +14,7 @@ export const withNginx = { skip: noBrowser || noNginx };
 export async function oneOrigin(t, options) {
   const all = await world(t, options);
   const page = await servePage(t);
-  const another = (server) => nginx(t, { page, auth: all.accrue.url, server });
+  const another = (lines) => nginx(t, { page, auth: all.accrue.url, ...lines });
   const proxy = await another();
   const browser = await Browser.start(t, all);
   await browser.signIn('alice');
