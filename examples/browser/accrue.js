@@ -16,6 +16,7 @@
 
 const TIME_LIMIT = 9_000; // ms for a request and all that it waits for: ably-js gives up on an authCallback after 10 s
 const LOCK_LIMIT = 3_000; // ms to wait for another tab, which may hang: without the lock nothing is lost
+const MOST = 256; // resources that accrue takes in one request
 
 /** Not all that was wished for was granted: not what is `refused`. */
 export class Refused extends Error {
@@ -82,9 +83,9 @@ export class Accrue {
 
   authCallback = (params, done) => {
     const request = this.#inTurn(async (signal) => {
-      // all that can go together, or one that has to go alone: whichever has waited longest for an answer
-      const first = this.#wishes.find((wish) => !wish.isAnswered) ?? this.#wishes[0];
-      const wishes = first?.goesAlone ? [first] : this.#wishes.filter((wish) => !wish.goesAlone);
+      // those that wait for an answer first: all that can go together, or one that has to go alone
+      const waiting = [...this.#wishes].sort((a, b) => Boolean(a.isAnswered) - Boolean(b.isAnswered));
+      const wishes = waiting.slice(0, waiting[0]?.goesAlone ? 1 : MOST).filter((wish, i) => !i || !wish.goesAlone);
       const rights = [...rightsOf(JSON.parse(params.capability ?? '{}')), ...wishes.flatMap((wish) => wish.rights)];
       const capability = rights.length ? capabilityOf(rights) : undefined;
       const answer = await this.#send(signal, 'POST', this.#url, { ...params, capability });
@@ -103,8 +104,9 @@ export class Accrue {
     if (token) this.#granted = granted;
     for (const wish of wishes) {
       const rest = missing(wish.rights, granted);
-      wish.goesAlone = isUnclear && rest.length > 0; // so that the next answer is about this one
-      if (wish.goesAlone) continue;
+      const isInDoubt = isUnclear && rest.length > 0;
+      wish.goesAlone = isInDoubt && !wish.isAnswered; // so that the next answer is about this one
+      if (isInDoubt) continue; // what was unavailable still is
       if (!rest.length) wish.error = undefined;
       else if (token || isOutage || error.code === 40160) wish.error = refusal(rest, reasons, other, error);
       else if (isMalformed || !wish.isAnswered) wish.error = error; // or what was unavailable still is
@@ -143,7 +145,7 @@ export class Accrue {
   async #send(signal, method, url, params) {
     const { carrier, storage, headers, fetch } = this.#options;
     try {
-      const own = typeof headers === 'function' ? await headers() : headers;
+      const own = typeof headers === 'function' ? await Promise.race([headers(), aborted(signal)]) : headers;
       const grant = carrier === 'header' && { 'accrue-grant': this.#grant };
       const all = { ...own, ...grant, 'content-type': 'application/json' };
       const credentials = grant ? 'same-origin' : 'include';
@@ -173,6 +175,14 @@ function authorize({ auth, connection }) {
     if (['closing', 'closed'].includes(connection.state)) return end(); // authorize() would open it again
     connection.once('closed', end); // then it would never settle
     auth.authorize().then(() => settle(), settle).finally(() => connection.off(end));
+  });
+}
+
+/** Fails when the time is up. */
+function aborted(signal) {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason));
   });
 }
 

@@ -51,6 +51,24 @@ suite('connecting', () => {
     }
   });
 
+  rows([
+    ['no JSON', '{', 'ERROR 40000/400'],
+    ['no object', 'null', 'ERROR 40000/400'],
+    ['no text', Buffer.from([0xff, 0x00]), 'ERROR 40000/400'],
+    ['attaching to nothing', '{"action":10}', 'ERROR 40000/400'],
+    ['attaching to a name that starts with a colon', '{"action":10,"channel":":a"}', 'ERROR :a 40010/400'],
+    ['attaching to no name', '{"action":10,"channel":""}', 'ERROR  40010/400'],
+    ['publishing nothing', '{"action":15,"channel":"a","msgSerial":0}', 'NACK 0 40000/400'],
+    ['publishing null', '{"action":15,"channel":"a","msgSerial":0,"messages":[null]}', 'NACK 0 40000/400'],
+    ['a number for a token', '{"action":17,"auth":{"accessToken":1}}', 'ERROR 40000/400'],
+  ], async (t, text, expected) => {
+    const ably = await start(t, { now: () => NOW });
+    const client = await connected(t, ably, 'alice');
+    client.socket.send(text);
+    await client.hears(expected);
+    await (await connected(t, ably, 'bob')).hearsNothing();
+  });
+
   test('a heartbeat every five seconds', async (t) => {
     const { mock } = t.mock.method(globalThis, 'setInterval', () => ({ unref: () => {} }));
     const ably = await start(t, { now: () => NOW });

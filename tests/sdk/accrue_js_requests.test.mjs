@@ -290,6 +290,16 @@ test('what hangs ends in time, and the next request is made', async (t) => {
   });
   await client.renew();
   await assert.rejects(start({ headers: () => { throw new Error('signed out'); } }).client.renew(), /signed out/);
+  const hanging = start({ headers: () => new Promise(() => {}) });
+  for (let i = 0; i < 2; i++) await assert.rejects(hanging.client.renew(), { code: 40170 });
+});
+
+test('more than accrue takes in one request goes in several', async () => {
+  const { service, accrue, client } = start();
+  const names = Array.from({ length: 300 }, (_, i) => `chat:${i}`);
+  service.permitted = Object.fromEntries(names.map((name) => [name, ['subscribe']]));
+  await Promise.all(names.map((name) => accrue.attach(client, name)));
+  assert.deepEqual(service.asked.map((wishes) => Object.keys(wishes).length), [256, 44]);
 });
 
 test('what is given up is told to the service and no longer goes along; who waits still gets an answer', async () => {

@@ -94,26 +94,58 @@ suite('what was granted stays, where there is something to carry it', () => {
   }
 });
 
-test('a refused wish costs nothing, nor do renewals that repeat it', async (t) => {
-  const all = await world(t, { config: { token: { ttl: '4s' } }, ably: { promptBefore: 3000 } });
-  all.backend.permitted = { 'chat:1': ['subscribe'] };
-  const { client, carrier, id } = await connected(all);
-  await client.auth.authorize({ capability: { 'chat:1': ['subscribe'] } });
-  await client.channels.get('chat:1').attach();
+suite('a refused wish costs nothing, nor do renewals that repeat it', () => {
+  for (const { title, ably, ends } of [
+    { title: 'Ably asks for a new token in time', ably: { promptBefore: 3000 }, ends: [] },
+    { title: 'the token has expired', ably: { promptBefore: 60_000 }, ends: [40142] },
+  ]) {
+    test(title, async (t) => {
+      const all = await world(t, { config: { token: { ttl: '4s' } }, ably });
+      all.backend.permitted = { 'chat:1': ['subscribe'] };
+      const { client, carrier, id } = await connected(all);
+      const ended = [];
+      client.connection.on('disconnected', ({ reason }) => ended.push(reason.code));
+      await client.auth.authorize({ capability: { 'chat:1': ['subscribe'] } });
+      await client.channels.get('chat:1').attach();
 
-  await client.auth.authorize({ capability: { 'chat:1': ['publish'], 'secret:1': ['subscribe'] } });
-  const expected = { 'chat:1': ['subscribe'], 'inbox:alice': ['subscribe'] };
-  assert.deepEqual(granted(client), expected);
-  assert.deepEqual(carrier.refused, { denied: { 'chat:1': ['publish'], 'secret:1': ['subscribe'] } });
-  await assert.rejects(client.channels.get('secret:1').attach(), { code: 40160 });
+      await client.auth.authorize({ capability: { 'chat:1': ['publish'], 'secret:1': ['subscribe'] } });
+      const expected = { 'chat:1': ['subscribe'], 'inbox:alice': ['subscribe'] };
+      assert.deepEqual(granted(client), expected);
+      assert.deepEqual(carrier.refused, { denied: { 'chat:1': ['publish'], 'secret:1': ['subscribe'] } });
+      await assert.rejects(client.channels.get('secret:1').attach(), { code: 40160 });
 
-  const { expires } = client.auth.tokenDetails;
-  const answers = carrier.answers.length;
-  await until(() => carrier.answers.length >= answers + 2 && client.auth.tokenDetails?.expires > expires);
-  assert.deepEqual(granted(client), expected);
-  assert.ok(carrier.refused.denied['secret:1'], 'the SDK repeats the wish');
-  await until(() => state(client) === 'connected' && client.channels.get('chat:1').state === 'attached');
-  assert.equal(client.connection.id, id);
+      const answers = carrier.answers.length;
+      await until(() => carrier.answers.length > answers && 'chat:1' in granted(client));
+      assert.deepEqual(granted(client), expected);
+      assert.ok(carrier.refused.denied['secret:1'], 'the SDK repeats the wish');
+      await until(() => state(client) === 'connected' && client.channels.get('chat:1').state === 'attached');
+      assert.equal(client.connection.id, id);
+      assert.deepEqual(ended.slice(0, 1), ends);
+    });
+  }
+});
+
+test('strategy client: the application keeps the list, adds to it on 40160, and takes out what was refused', async (t) => {
+  const { accrue, backend, realtime } = await world(t, { config: { strategy: 'client' } });
+  backend.permitted = { 'chat:1': ['subscribe'], 'chat:2': ['subscribe'] };
+  const client = realtime({ authUrl: `${accrue.url}/auth`, authMethod: 'POST', authHeaders: bearer('alice') });
+  const list = {};
+  const attach = async (name) => {
+    const channel = client.channels.get(name);
+    await channel.attach().catch(async (error) => {
+      assert.equal(error.code, 40160);
+      list[name] = ['subscribe'];
+      await client.auth.authorize({ capability: list });
+      if (!(name in granted(client))) delete list[name];
+      await channel.attach();
+    });
+  };
+  await attach('chat:1');
+  await assert.rejects(attach('secret:1'), { code: 40160 });
+  await attach('chat:2');
+  assert.deepEqual(Object.keys(granted(client)), ['chat:1', 'chat:2', 'inbox:alice']);
+  assert.deepEqual(asked(backend), [['chat:1'], ['chat:1', 'secret:1'], ['chat:1', 'chat:2']], 'all of it, each time');
+  assert.equal(client.channels.get('chat:1').state, 'attached');
 });
 
 test('while the check is down nothing is lost, and what was missing arrives by itself afterwards', async (t) => {
@@ -361,8 +393,9 @@ suite('what it promises', () => {
     assert.deepEqual(Object.keys(granted(client)).filter((name) => name !== 'inbox:alice'), kept);
   });
 
-  test('a grant counts for nothing in the hands of another client, or changed by a character', async (t) => {
-    const all = await world(t);
+  test('a grant counts for nothing in the hands of another client, for another app, or changed by a character', async (t) => {
+    const ofAnotherApp = KEY.replace('appId', 'otherApp');
+    const all = await world(t, { ably: { keys: [{ key: KEY }, { key: ofAnotherApp }] } });
     all.backend.permitted = { 'chat:1': ['subscribe'] };
     const { client, carrier } = await connected(all);
     await client.auth.authorize({ capability: { 'chat:1': ['subscribe'] } });
@@ -374,6 +407,9 @@ suite('what it promises', () => {
       assert.deepEqual(granted(thief.client), { [`inbox:${clientId}`]: ['subscribe'] });
       await assert.rejects(thief.client.channels.get('chat:1').attach(), { code: 40160 });
     }
+    const elsewhere = { ...all, accrue: await serve(t, all.settings, { ABLY_API_KEY: ofAnotherApp }) };
+    const there = await connected(elsewhere, 'alice', { grant: carrier.grant });
+    assert.deepEqual(granted(there.client), { 'inbox:alice': ['subscribe'] });
     assert.equal(all.backend.questions.length, 1);
   });
 

@@ -46,7 +46,7 @@ export class Connection {
     this.#socket = socket;
     const heartbeat = setInterval(() => this.#send({ action: ACTION.HEARTBEAT }), HEARTBEAT).unref();
     socket.on('message', (text) => {
-      if (socket === this.#socket) this.#receive(JSON.parse(text));
+      if (socket === this.#socket) this.#receive(text);
     });
     socket.on('close', () => {
       clearInterval(heartbeat);
@@ -124,9 +124,11 @@ export class Connection {
     for (const channel of this.channels.keys()) if (!this.#modes(channel)) this.#failChannel(channel);
   }
 
-  #receive(message) {
-    const { action, channel, msgSerial } = message;
+  #receive(text) {
+    let message;
     try {
+      message = JSON.parse(text) ?? {};
+      const { action, channel } = message;
       switch (action) {
         case ACTION.HEARTBEAT: return this.#send(message);
         case ACTION.DISCONNECT: return this.#lose();
@@ -138,8 +140,9 @@ export class Connection {
         case ACTION.PRESENCE: return this.#enter(message);
         default: return refuse(40000, `action ${action} is not played here`);
       }
-    } catch (error) {
-      if (!(error instanceof AblyError)) throw error;
+    } catch (cause) {
+      const error = AblyError.of(cause);
+      const { msgSerial } = message ?? {};
       // what carries a serial is answered by it; an error that names no channel ends the connection
       if (msgSerial !== undefined) return this.#send({ action: ACTION.NACK, msgSerial, count: 1, error });
       this.#send({ action: ACTION.ERROR, error });
@@ -161,6 +164,7 @@ export class Connection {
 
   #attach({ channel, flags = 0, channelSerial }) {
     const asked = flags & ALL_MODES || ALL_MODES;
+    if (!/^[^:,\s]/.test(channel)) return this.#failChannel(channel, new AblyError(40010, 'no name for a channel'));
     if (!permitted(asked, channel, this.details)) return this.#failChannel(channel);
     const former = this.channels.get(channel);
     this.channels.set(channel, { modes: asked, isAttached: true });
@@ -234,10 +238,10 @@ export class Connection {
     return permitted(this.channels.get(channel).modes, channel, this.details);
   }
 
-  #failChannel(channel) {
+  #failChannel(channel, error = new AblyError(40160, `the token does not permit ${channel}`)) {
     this.channels.delete(channel);
     this.service.leave(channel, this);
-    this.#send({ action: ACTION.ERROR, channel, error: new AblyError(40160, `the token does not permit ${channel}`) });
+    this.#send({ action: ACTION.ERROR, channel, error });
   }
 
   #sayGoodbye() {

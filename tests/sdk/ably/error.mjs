@@ -5,6 +5,11 @@ export class AblyError extends Error {
     Object.assign(this, { code, statusCode });
   }
 
+  /** What is said of anything that went wrong: input that nobody had thought of is malformed. */
+  static of(error) {
+    return error instanceof AblyError ? error : new AblyError(40000, `malformed: ${error.message}`);
+  }
+
   toJSON() {
     const { code, statusCode, message } = this;
     return { code, statusCode, message, href: `https://help.ably.io/error/${code}` };

@@ -34,7 +34,7 @@ export class Ably {
     ably.tokens = new Tokens(options);
     ably.server = createServer((request, response) => ably.#rest(request, response));
     ably.sockets = new WebSocketServer({ server: ably.server });
-    ably.sockets.on('connection', (socket, { url }) => ably.#connect(socket, new URL(url, 'ws://ably').searchParams));
+    ably.sockets.on('connection', (socket, { url }) => ably.#connect(socket, url));
     ably.server.listen(0, '127.0.0.1');
     await once(ably.server, 'listening');
     return ably;
@@ -99,8 +99,10 @@ export class Ably {
     }
   }
 
-  #connect(socket, query) {
+  #connect(socket, url) {
+    socket.on('error', () => {});           // a frame that is none; the socket is closed
     try {
+      const query = new URL(url, 'ws://ably').searchParams;
       if (query.get('format') === 'msgpack') refuse(40000, 'only JSON is spoken here: useBinaryProtocol: false');
       const details = this.tokens.read(query.get('access_token') ?? query.get('accessToken'));
       const claimedId = query.get('clientId') ?? undefined;
@@ -112,8 +114,8 @@ export class Ably {
       const isLost = query.has('resume') && !former;
       this.connections.add(connection);
       connection.open(socket, details, isLost ? new AblyError(80008, 'unable to recover connection', 400) : undefined);
-    } catch (error) {
-      if (!(error instanceof AblyError)) throw error;
+    } catch (cause) {
+      const error = AblyError.of(cause);
       socket.send(JSON.stringify({ action: ACTION.ERROR, error }));
       socket.close();
     }
@@ -125,7 +127,7 @@ export class Ably {
   }
 
   async #rest(request, response) {
-    const { pathname } = new URL(request.url, 'http://ably');
+    const [pathname] = request.url.split('?');
     const answer = (status, body, headers) => {
       this.requests.push({ path: pathname, status });
       response.writeHead(status, { ...CORS, ...headers, 'content-type': 'application/json' }).end(JSON.stringify(body));
@@ -144,8 +146,8 @@ export class Ably {
         return answer(201, Number(request.headers['x-ably-version']) >= 3 ? result : result.results);
       }
       return refuse(40400, `${request.method} ${pathname} is not played here`);
-    } catch (error) {
-      if (!(error instanceof AblyError)) throw error;
+    } catch (cause) {
+      const error = AblyError.of(cause);
       // browser SDKs read the body only if a header speaks of an error; a header is ASCII
       const message = error.message.replace(/[^ -~]/g, '?');
       return answer(error.statusCode, { error }, { 'x-ably-errorcode': error.code, 'x-ably-errormessage': message });

@@ -14,7 +14,7 @@ export class Process {
       this.child.on('close', (code, signal) => resolve(code ?? signal));
       this.child.on('error', reject);
     });
-    this.ended.then(() => { this.isOver = true; }, () => { this.isOver = true; });
+    this.ended.catch((error) => { this.stderr += error.message; }).finally(() => { this.isOver = true; });
     t.after(() => this.stop('SIGKILL'));
   }
 
@@ -29,6 +29,6 @@ export class Process {
 
   stop(signal = 'SIGTERM') {
     this.child.kill(signal);
-    return this.ended;
+    return this.ended.catch(() => {});
   }
 }
