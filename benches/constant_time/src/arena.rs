@@ -1,0 +1,72 @@
+//! A heap in which secrets can be found, and attempts begin alike.
+#![expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::ptr::null_mut;
+use std::slice;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// An allocator that hands out one piece of memory from front to back, and takes nothing back: for programs that end soon.
+///
+/// So what a value has allocated, copies that it has dropped included, stands between two places. And what an attempt
+/// costs does not depend on what was allocated before it: neither in the allocator, nor in what goes by alignment and by
+/// the distance to the end of a page, as `memchr` and `memcmp` do.
+#[repr(align(4096))]
+pub struct Arena {
+    memory: UnsafeCell<[u8; Self::BYTES]>,
+    used: AtomicUsize,
+}
+
+impl Arena {
+    const BYTES: usize = 64 << 20;
+    const PAGE: usize = align_of::<Self>();
+    const LINE: usize = 64;
+
+    /// An empty one.
+    pub const fn empty() -> Self {
+        Self { memory: UnsafeCell::new([0; Self::BYTES]), used: AtomicUsize::new(0) }
+    }
+
+    /// Goes on with a new page.
+    pub fn turn_page(&self) {
+        let used = self.used.load(Ordering::Relaxed);
+        self.used.fetch_add(used.next_multiple_of(Self::PAGE) - used, Ordering::Relaxed);
+    }
+
+    /// What `make` makes, and wherever `bytes` stand in what that has allocated. For programs with one thread.
+    pub fn find<T>(&'static self, bytes: &[u8], make: impl FnOnce() -> T) -> (T, Vec<&'static [u8]>) {
+        let before = self.used.load(Ordering::Relaxed);
+        let made = make();
+        let length = self.used.load(Ordering::Relaxed) - before;
+        // SAFETY: this is within the memory, and no byte of that was ever not initialised. Nobody writes there while the
+        // one thread is here.
+        let allocated = unsafe { slice::from_raw_parts(self.memory.get().cast::<u8>().add(before), length) };
+        (made, allocated.windows(bytes.len()).filter(|place| *place == bytes).collect())
+    }
+}
+
+// SAFETY: places are handed out by one atomic addition each, so to one caller each.
+unsafe impl Sync for Arena {}
+
+// SAFETY: every answer is in `memory`, aligned, as long as was asked for, and is given once.
+unsafe impl GlobalAlloc for Arena {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let size = layout.size().next_multiple_of(Self::LINE);
+        let start = self.used.fetch_add(size, Ordering::Relaxed);
+        if layout.align() > Self::LINE || start + size > Self::BYTES {
+            return null_mut();
+        }
+        // SAFETY: `size` bytes from there on are within the memory.
+        unsafe { self.memory.get().cast::<u8>().add(start) }
+    }
+
+    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+}
+
+impl fmt::Debug for Arena {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arena").field("used", &self.used).finish_non_exhaustive()
+    }
+}
