@@ -1,10 +1,9 @@
 //! A heap in which secrets can be found, and attempts begin alike.
 #![expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
 
-use std::alloc::{GlobalAlloc, Layout};
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 use std::fmt;
-use std::ptr::null_mut;
 use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -31,32 +30,37 @@ impl Arena {
 
     /// Goes on with a new page.
     pub fn turn_page(&self) {
-        let used = self.used.load(Ordering::Relaxed);
-        self.used.fetch_add(used.next_multiple_of(Self::PAGE) - used, Ordering::Relaxed);
+        self.used.store(self.used().next_multiple_of(Self::PAGE), Ordering::Relaxed);
     }
 
     /// What `make` makes, and wherever `bytes` stand in what that has allocated. For programs with one thread.
     pub fn find<T>(&'static self, bytes: &[u8], make: impl FnOnce() -> T) -> (T, Vec<&'static [u8]>) {
-        let before = self.used.load(Ordering::Relaxed);
+        let before = self.used();
         let made = make();
-        let length = self.used.load(Ordering::Relaxed) - before;
-        // SAFETY: this is within the memory, and no byte of that was ever not initialised. Nobody writes there while the
-        // one thread is here.
+        let length = self.used() - before;
+        // SAFETY: it is within the memory, all of which began as zeroes (padding of values that were moved there since is
+        // only compared), and the one thread does not write to it here.
         let allocated = unsafe { slice::from_raw_parts(self.memory.get().cast::<u8>().add(before), length) };
         (made, allocated.windows(bytes.len()).filter(|place| *place == bytes).collect())
+    }
+
+    fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed).min(Self::BYTES)
     }
 }
 
 // SAFETY: places are handed out by one atomic addition each, so to one caller each.
 unsafe impl Sync for Arena {}
 
-// SAFETY: every answer is in `memory`, aligned, as long as was asked for, and is given once.
+// SAFETY: every answer is aligned, as long as was asked for, and given once: of `memory`, or else of the system.
 unsafe impl GlobalAlloc for Arena {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let size = layout.size().next_multiple_of(Self::LINE);
         let start = self.used.fetch_add(size, Ordering::Relaxed);
         if layout.align() > Self::LINE || start + size > Self::BYTES {
-            return null_mut();
+            // nothing is looked for there, but a panic can still say what it has to
+            // SAFETY: what the caller has promised.
+            return unsafe { System.alloc(layout) };
         }
         // SAFETY: `size` bytes from there on are within the memory.
         unsafe { self.memory.get().cast::<u8>().add(start) }
