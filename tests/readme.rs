@@ -1,9 +1,13 @@
 //! What the README shows is what there is.
 
+#[path = "support/skipped.rs"]
+mod skipped;
+
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use accrue::{Config, Environment};
+use skipped::skipped;
 
 const README: &str = include_str!("../README.md");
 
@@ -72,8 +76,7 @@ print(len(vectors))
         .spawn();
     let Ok(mut python) = python else {
         assert!(option_env!("CI").is_none(), "CI has python3");
-        // past the test runner, which shows what a test prints only if it fails
-        let _ = writeln!(std::io::stderr(), "skipped: there is no python3 here");
+        skipped("there is no python3 here");
         return;
     };
     python.stdin.take().unwrap().write_all(program.as_bytes()).unwrap();

@@ -1,18 +1,24 @@
 //! Unmodified SDKs and a real browser against the binary: what `npm test` runs in `tests/sdk`.
 
-use std::io::Write as _;
+#[path = "support/skipped.rs"]
+mod skipped;
+
 use std::path::Path;
 use std::process::Command;
+
+use skipped::skipped;
 
 /// Needs Node and what `npm ci` brings; scenarios that need more (Chromium, nginx, Python) skip themselves.
 #[test]
 fn sdks() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk");
     if !node_is_new_enough() {
-        return skipped("there is no Node here, or it is older than 20");
+        return skipped(
+            "the scenarios with SDKs and a browser; there is no Node here, or it is older than 20",
+        );
     }
     if !folder.join("node_modules").exists() {
-        return skipped("to run them: npm ci --prefix tests/sdk");
+        return skipped("the scenarios with SDKs and a browser; to run them: npm ci --prefix tests/sdk");
     }
     let status = Command::new("npm")
         .args(["test", "--silent"])
@@ -29,9 +35,4 @@ fn node_is_new_enough() -> bool {
         output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok());
     major.is_some_and(|major: u32| major >= 20)
-}
-
-/// Said past the test runner, which shows what a test prints only if it fails.
-fn skipped(why: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: the scenarios with SDKs and a browser; {why}");
 }

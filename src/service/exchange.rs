@@ -322,8 +322,8 @@ fn advice_on_cookies(origin: Option<&HeaderValue>) -> String {
     let origin = origin.and_then(|origin| origin.to_str().ok()).unwrap_or_default();
     format!(
         "a page on {origin} calls without cookies. Unless that was its first call, what its clients hold is not \
-         remembered: browsers send none to another origin unless told to. Set authHeaders: {{authorization: \"-\"}} in ably-js (same site), or use an \
-         authCallback with the Accrue-Grant header, or serve /auth on the page's own origin"
+         remembered: browsers send none to another origin unless told to. Set authHeaders: {{authorization: \"-\"}} in \
+         ably-js (same site), or use an authCallback with the Accrue-Grant header, or serve /auth on the page's own origin"
     )
 }
 

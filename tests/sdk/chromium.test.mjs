@@ -6,6 +6,7 @@ import { serve } from './support/accrue.mjs';
 import { servePage } from './support/browser.mjs';
 import { AGE, aged } from './support/grant.mjs';
 import { inChromium, oneOrigin, otherOrigin, withNginx } from './support/origins.mjs';
+import { publishThroughout } from './support/publishing.mjs';
 import { README, block } from './support/readme.mjs';
 import { bearer, session } from './support/session.mjs';
 import { until } from './support/until.mjs';
@@ -76,15 +77,7 @@ test('one more channel comes on the same connection, and the first one misses no
   const id = await tab.connect({ authUrl: '/auth' });
   await tab.authorize({ 'chat:0': SUBSCRIBE });
   await tab.listen('chat:0');
-  const sent = [];
-  let isOver = false;
-  const publishing = (async () => {
-    for (let n = 0; !isOver; n++) {
-      await bob.channels.get('chat:0').publish('n', String(n));
-      sent.push(String(n));
-    }
-  })();
-  t.after(() => { isOver = true; });
+  const { sent, stop } = publishThroughout(t, bob.channels.get('chat:0'));
   const somePass = async () => {
     const before = sent.length;
     await until(() => sent.length >= before + 5);
@@ -98,8 +91,7 @@ test('one more channel comes on the same connection, and the first one misses no
   await somePass();
   await tab.attach('chat:1');
   await somePass();
-  isOver = true;
-  await publishing;
+  await stop();
 
   await until(async () => (await tab.messages()).length >= sent.length);
   assert.deepEqual(await tab.messages(), sent);

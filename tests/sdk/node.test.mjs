@@ -5,6 +5,7 @@ import { suite, test } from 'node:test';
 import { KEY, SECRET, keyring, run, serve } from './support/accrue.mjs';
 import { HeaderClient } from './support/header_client.mjs';
 import { AGE, seal } from './support/grant.mjs';
+import { publishThroughout } from './support/publishing.mjs';
 import { snippet } from './support/readme.mjs';
 import { bearer, session } from './support/session.mjs';
 import { until } from './support/until.mjs';
@@ -33,16 +34,9 @@ test('one more channel comes on the same connection, and the first one misses no
   const { client: bob } = await connected(all, 'bob');
   for (const one of [client, bob]) await one.auth.authorize({ capability: { 'chat:1': BOTH } });
 
-  const [received, sent] = [[], []];
+  const received = [];
   await client.channels.get('chat:1').subscribe(({ data }) => received.push(data));
-  let isOn = true;
-  const publishing = (async () => {
-    for (let i = 0; isOn; i++) {
-      await bob.channels.get('chat:1').publish('n', String(i));
-      sent.push(String(i));
-    }
-  })();
-  t.after(() => { isOn = false; });
+  const { sent, stop } = publishThroughout(t, bob.channels.get('chat:1'));
   await until(() => received.length > 20);
 
   const second = client.channels.get('chat:2');
@@ -52,8 +46,7 @@ test('one more channel comes on the same connection, and the first one misses no
 
   const seen = received.length;
   await until(() => received.length > seen + 20);
-  isOn = false;
-  await publishing;
+  await stop();
   await until(() => received.length >= sent.length);
   assert.deepEqual(received, sent);
   assert.equal(client.connection.id, id);
