@@ -2,13 +2,13 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
-use miniz_oxide::inflate::TINFLStatus;
-use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
+use zeroize::Zeroizing;
 
 use crate::ably::ApiKey;
 use crate::capability::{Capability, Vocabulary};
 use crate::client::ClientId;
-use crate::mac::{Key, TAG_BYTES};
+use crate::deflate::{deflate, inflate};
+use crate::mac::{DerivingKey, SigningKey, TAG_BYTES};
 
 /// "This client was permitted this, and the oldest check behind it was made at `since`."
 ///
@@ -89,14 +89,21 @@ impl SealingKeys {
     /// digits.
     pub fn seal(&self, client: &ClientId, grant: &Grant) -> Option<String> {
         let secret = self.secrets.first()?;
-        if grant.capability.is_empty() || !(1..=MAX_SINCE).contains(&grant.since) {
-            return None;
-        }
-        let (form, capabilities) = encode(&grant.capability.to_string())?;
+        let (form, capabilities) = encode(grant)?;
         let head = format!("{VERSION}{form}.{}.{}", secret.kid, grant.since);
         let digest =
             self.scoped(secret, &head).sign(&[client.as_str().as_bytes(), b":", capabilities.as_bytes()]);
         Some(format!("{head}.{capabilities}.{}", BASE64URL.encode(digest.as_bytes())))
+    }
+
+    /// Whether sealing this grant makes a text of no more bytes than this.
+    pub(crate) fn fits(&self, grant: &Grant, most: usize) -> bool {
+        let Some(secret) = self.secrets.first() else { return false };
+        let around = VERSION.len() + 1 + 1 + secret.kid.len() + 1 + digits(grant.since) + 1 + 1 + DIGEST_CHARS;
+        // most fit as they are, which is much cheaper to find out
+        let plain = (grant.capability.canonical_bytes() * 4).div_ceil(3);
+        is_sealable(grant)
+            && (around + plain <= most || encode(grant).is_some_and(|(_, text)| around + text.len() <= most))
     }
 
     /// The grant, if this text was sealed for this client with one of the secrets and says nothing that
@@ -136,8 +143,8 @@ impl SealingKeys {
     }
 
     /// The key for one form, kid and age, in the way of AWS Signature V4's dated keys.
-    fn scoped(&self, secret: &SealingSecret, head: &str) -> Key {
-        secret.key.derive(SALT, &[self.app_id.as_bytes(), b"\n", head.as_bytes()])
+    fn scoped(&self, secret: &SealingSecret, head: &str) -> SigningKey {
+        secret.key.derive(&[self.app_id.as_bytes(), b"\n", head.as_bytes()])
     }
 }
 
@@ -205,7 +212,7 @@ impl<'a> SealedText<'a> {
     /// The capability it names, if that is canonical, not empty and at most 65,536 bytes long.
     pub fn untrusted_capability(&self, vocabulary: &Vocabulary) -> Option<Capability> {
         let bytes = BASE64URL.decode(self.capabilities).ok()?;
-        let bytes = if self.deflated { inflate(&bytes)? } else { bytes };
+        let bytes = if self.deflated { inflate(&bytes, MAX_BYTES)? } else { bytes };
         if bytes.len() > MAX_BYTES {
             return None;
         }
@@ -215,39 +222,37 @@ impl<'a> SealedText<'a> {
 
 /// The capability that this text is the canonical form of; `None` for an empty one.
 pub(crate) fn canonical(text: &str, vocabulary: &Vocabulary) -> Option<Capability> {
-    let capability = Capability::parse(text, vocabulary).ok()?;
-    (!capability.is_empty() && capability.to_string() == text).then_some(capability)
+    Capability::from_canonical(text, vocabulary).filter(|capability| !capability.is_empty())
 }
 
 /// CAPABILITIES in the shorter form.
-fn encode(canonical: &str) -> Option<(&'static str, String)> {
-    if canonical.len() > MAX_BYTES {
+fn encode(grant: &Grant) -> Option<(&'static str, String)> {
+    if !is_sealable(grant) {
         return None;
     }
-    // level 1 is as small on texts like these as level 6, and several times cheaper
-    let deflated = miniz_oxide::deflate::compress_to_vec(canonical.as_bytes(), 1);
-    Some(if deflated.len() < canonical.len() {
-        (DEFLATED, BASE64URL.encode(deflated))
-    } else {
-        (PLAIN, BASE64URL.encode(canonical))
+    let canonical = grant.capability.canonical();
+    Some(match deflate(canonical.as_bytes()) {
+        Some(deflated) => (DEFLATED, BASE64URL.encode(deflated)),
+        None => (PLAIN, BASE64URL.encode(canonical)),
     })
 }
 
-/// Raw deflate (RFC 1951) that ends where the bytes end.
-fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut inflated = vec![0; MAX_BYTES];
-    let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-    let (status, read, written) =
-        decompress(&mut DecompressorOxide::default(), bytes, &mut inflated, 0, flags);
-    inflated.truncate(written);
-    (status == TINFLStatus::Done && read == bytes.len()).then_some(inflated)
+/// Whether verifying would not refuse it.
+pub(crate) fn is_sealable(grant: &Grant) -> bool {
+    !grant.capability.is_empty()
+        && grant.capability.canonical_bytes() <= MAX_BYTES
+        && (1..=MAX_SINCE).contains(&grant.since)
+}
+
+fn digits(number: u64) -> usize {
+    number.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
 /// One secret that seals grants: a name for it (kid) and at least 32 random bytes.
 #[derive(Clone)]
 pub struct SealingSecret {
     kid: String,
-    key: Key,
+    key: DerivingKey,
 }
 
 impl SealingSecret {
@@ -260,11 +265,11 @@ impl SealingSecret {
         if !kid_is_well_formed(kid) {
             return Err(SealingSecretError::Kid);
         }
-        let bytes = BASE64URL.decode(secret).map_err(|_| SealingSecretError::Base64url)?;
+        let bytes = Zeroizing::new(BASE64URL.decode(secret).map_err(|_| SealingSecretError::Base64url)?);
         if bytes.len() < MIN_SECRET_BYTES {
             return Err(SealingSecretError::Short { bytes: bytes.len() });
         }
-        Ok(Self { kid: kid.to_owned(), key: Key::new(bytes) })
+        Ok(Self { kid: kid.to_owned(), key: DerivingKey::new(SALT, &bytes) })
     }
 
     /// The name under which grants refer to it.

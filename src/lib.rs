@@ -35,7 +35,7 @@
 //! let check = async |question: Question| match question.asked {
 //!     Asked::These(asked) => Decision::Granted(
 //!         asked.iter().filter(|(resource, _)| resource.as_str().starts_with("public:"))
-//!             .map(|(resource, operations)| (resource.clone(), operations.clone()))
+//!             .map(|(resource, operations)| (resource, operations.clone()))
 //!             .collect(),
 //!     ),
 //!     Asked::Everything => Decision::Granted(Capability::default()),
@@ -96,6 +96,7 @@
 pub mod ably;
 mod capability;
 mod client;
+mod deflate;
 mod grant;
 mod held;
 mod json;
@@ -133,8 +134,7 @@ mod https;
 mod serve;
 
 pub use capability::{
-    Capability, CapabilityError, EntryProblem, Operation, Operations, Resource, ResourceError, Vocabulary,
-    VocabularyError,
+    Capability, CapabilityError, EntryProblem, Operations, Resource, ResourceError, Vocabulary, VocabularyError,
 };
 pub use client::{Client, ClientId, ClientIdError};
 pub use grant::{

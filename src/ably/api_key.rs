@@ -1,6 +1,8 @@
 use std::fmt;
 
-use crate::mac::Key;
+#[cfg(feature = "service")]
+use crate::mac::Secret;
+use crate::mac::SigningKey;
 
 /// An Ably API key, `appId.keyId:secret`: what signs tokens.
 ///
@@ -22,7 +24,9 @@ use crate::mac::Key;
 pub struct ApiKey {
     name: String,
     app_id_len: usize,
-    secret: Key,
+    signing: SigningKey,
+    #[cfg(feature = "service")]
+    secret: Secret,
 }
 
 impl ApiKey {
@@ -39,7 +43,13 @@ impl ApiKey {
         match secret {
             "" => Err(ApiKeyError::NoSecret),
             _ if secret.contains(':') => Err(ApiKeyError::SecondColon),
-            _ => Ok(Self { name: name.to_owned(), app_id_len: app_id.len(), secret: Key::new(secret) }),
+            _ => Ok(Self {
+                name: name.to_owned(),
+                app_id_len: app_id.len(),
+                signing: SigningKey::new(secret.as_bytes()),
+                #[cfg(feature = "service")]
+                secret: Secret::new(secret),
+            }),
         }
     }
 
@@ -53,7 +63,13 @@ impl ApiKey {
         &self.name[..self.app_id_len]
     }
 
-    pub(crate) fn secret(&self) -> &Key {
+    /// What signs tokens.
+    pub(crate) fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    #[cfg(feature = "service")]
+    pub(crate) fn secret(&self) -> &Secret {
         &self.secret
     }
 }

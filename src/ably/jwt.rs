@@ -70,7 +70,7 @@ impl fmt::Debug for TokenDetails {
 /// The compact form (RFC 7515, section 3.1) with HS256.
 fn compact(key: &ApiKey, header: &str, claims: &str) -> String {
     let message = format!("{}.{}", BASE64URL.encode(header), BASE64URL.encode(claims));
-    let signature = key.secret().sign(&[message.as_bytes()]);
+    let signature = key.signing().sign(&[message.as_bytes()]);
     format!("{message}.{}", BASE64URL.encode(signature.as_bytes()))
 }
 
@@ -127,7 +127,7 @@ impl<'a> UntrustedJwt<'a> {
         if self.header["kid"] != key.name() {
             return Err(JwtError::Kid);
         }
-        if !key.secret().verify(&[self.message.as_bytes()], &self.signature) {
+        if !key.signing().verify(&[self.message.as_bytes()], &self.signature) {
             return Err(JwtError::Signature);
         }
         if !self.claims["iat"].is_number() || !self.claims["exp"].is_number() {
@@ -165,7 +165,7 @@ pub enum JwtError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mac::Key;
+    use crate::mac::SigningKey;
 
     /// jsonwebtoken 9.0.3's tokens, checked with PyJWT: content, signature, and what Ably must refuse.
     ///
@@ -185,12 +185,12 @@ mod tests {
 
             if ["jwt-13", "jwt-14"].contains(&id) {
                 // the outer JWT is the application's own, so only its signature concerns us
-                let outer = Key::new(*b"outer-system-secret");
+                let outer = SigningKey::new(b"outer-system-secret");
                 assert!(outer.verify(&[jwt.message.as_bytes()], &jwt.signature), "{id}");
                 continue;
             }
             let key = ApiKey::parse(vector["key"].as_str().unwrap()).unwrap();
-            let verifies = key.secret().verify(&[jwt.message.as_bytes()], &jwt.signature);
+            let verifies = key.signing().verify(&[jwt.message.as_bytes()], &jwt.signature);
             assert_eq!(verifies, vector["pyjwtSignatureOk"].as_bool().unwrap(), "{id}");
             if verifies {
                 let [header, payload] =

@@ -83,7 +83,7 @@ struct SignText<'a> {
 
 impl SignText<'_> {
     fn sign(&self, key: &ApiKey) -> Tag {
-        key.secret().sign(&self.lines())
+        key.signing().sign(&self.lines())
     }
 
     fn lines(&self) -> [&[u8]; 12] {
@@ -145,7 +145,7 @@ impl UntrustedTokenRequest {
         };
         BASE64
             .decode(self.text("mac"))
-            .is_ok_and(|mac| self.text("keyName") == key.name() && key.secret().verify(&text.lines(), &mac))
+            .is_ok_and(|mac| self.text("keyName") == key.name() && key.signing().verify(&text.lines(), &mac))
     }
 
     fn text(&self, member: &str) -> String {

@@ -2,7 +2,7 @@ use http::{HeaderMap, HeaderName};
 
 use super::{Authenticate, Caller, Unauthenticated, refused};
 use crate::client::{Client, ClientId};
-use crate::mac::Key;
+use crate::mac::Secret;
 
 /// Believes a header that your own proxy sets, as long as the proxy's secret comes with it in
 /// `x-proxy-secret`.
@@ -11,7 +11,7 @@ use crate::mac::Key;
 #[derive(Debug, Clone)]
 pub struct ProxyHeader {
     name: HeaderName,
-    secret: Key,
+    secret: Secret,
 }
 
 impl ProxyHeader {
@@ -30,7 +30,7 @@ impl ProxyHeader {
         if TAKEN.contains(&name.as_str()) {
             return Err(ProxyHeaderError::Taken { name: name.to_string() });
         }
-        Ok(Self { name, secret: Key::new(secret) })
+        Ok(Self { name, secret: Secret::new(secret) })
     }
 
     pub(crate) const MIN_SECRET_BYTES: usize = 16;

@@ -1,14 +1,15 @@
+mod canonical;
 mod operation;
 mod resource;
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::cmp::Ordering;
 use std::fmt;
+use std::iter;
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-pub use operation::{Operation, Operations, Vocabulary, VocabularyError};
+pub use operation::{Operations, Vocabulary, VocabularyError};
 pub use resource::{Resource, ResourceError};
 
 use crate::json;
@@ -30,9 +31,20 @@ use crate::json;
 /// assert_eq!(error.to_string(), r#"resource "chat:1": unknown operation "subscribed" (did you mean "subscribe"?)"#);
 /// # Ok::<(), accrue::CapabilityError>(())
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Capability {
-    entries: BTreeMap<Resource, Operations>,
+    /// The resources' names, one after the other: in one text, because every request copies and compares hundreds.
+    names: String,
+    /// Sorted by the resources' bytes, each resource once.
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Entry {
+    /// Where its name ends. It begins where the one before ends.
+    end: usize,
+    pattern: bool,
+    operations: Operations,
 }
 
 impl Capability {
@@ -42,6 +54,10 @@ impl Capability {
     /// # Errors
     /// [`CapabilityError`] says what is wrong and where.
     pub fn parse(text: &str, vocabulary: &Vocabulary) -> Result<Self, CapabilityError> {
+        // as most texts are, and several times faster
+        if let Some(capability) = Self::from_canonical(text, vocabulary) {
+            return Ok(capability);
+        }
         let value = json::parse(text.as_bytes()).map_err(|error| {
             if text.trim_start().starts_with("{'") {
                 CapabilityError::PythonDict
@@ -62,7 +78,7 @@ impl Capability {
             .iter()
             .map(|(name, list)| {
                 let refuse = |problem| CapabilityError::Entry { resource: shortened(name), problem };
-                let resource = Resource::parse(name.as_str()).map_err(|e| refuse(e.into()))?;
+                let resource = Resource::parse(name).map_err(|e| refuse(e.into()))?;
                 let list = list.as_array().ok_or_else(|| refuse(EntryProblem::NotAList))?;
                 Ok((resource, operations(list, vocabulary).map_err(refuse)?))
             })
@@ -80,17 +96,38 @@ impl Capability {
     }
 
     /// The entries, sorted by the resources' bytes.
-    pub fn iter(&self) -> impl Iterator<Item = (&Resource, &Operations)> {
-        self.entries.iter()
+    pub fn iter(&self) -> impl Iterator<Item = (Resource<'_>, &Operations)> {
+        let mut start = 0;
+        self.entries.iter().map(move |entry| {
+            let name = &self.names[start..entry.end];
+            start = entry.end;
+            (Resource::parsed(name, entry.pattern), &entry.operations)
+        })
     }
 
     /// What either permits.
     #[must_use]
-    pub fn union(mut self, other: &Self) -> Self {
-        for (resource, operations) in other.iter() {
-            self.insert(resource.clone(), operations.clone());
+    pub fn union(&self, other: &Self) -> Self {
+        if other.is_empty() {
+            return self.clone();
         }
-        self
+        if self.is_empty() {
+            return other.clone();
+        }
+        let mut all = Self {
+            names: String::with_capacity(self.names.len() + other.names.len()),
+            entries: Vec::with_capacity(self.len() + other.len()),
+        };
+        let (mut ours, mut theirs) = (self.iter().peekable(), other.iter().peekable());
+        let sorted = iter::from_fn(|| match (ours.peek(), theirs.peek()) {
+            (Some((one, _)), Some((other, _))) if other < one => theirs.next(),
+            (Some(_), _) => ours.next(),
+            (None, _) => theirs.next(),
+        });
+        for (resource, operations) in sorted {
+            all.insert(resource, operations);
+        }
+        all
     }
 
     /// What `other` does not permit. A pattern is permitted only by a pattern that contains it, `*` only by
@@ -122,7 +159,7 @@ impl Capability {
                 };
                 let operations = our_operations.common(their_operations);
                 if !operations.is_empty() {
-                    common.insert(narrower.clone(), operations);
+                    common.insert(narrower, &operations);
                 }
             }
         }
@@ -130,32 +167,76 @@ impl Capability {
     }
 
     /// Adds one entry to what is there.
-    pub(crate) fn insert(&mut self, resource: Resource, operations: Operations) {
-        match self.entries.entry(resource) {
-            Entry::Vacant(free) => {
-                free.insert(operations);
+    pub(crate) fn insert(&mut self, resource: Resource<'_>, operations: &Operations) {
+        // entries come sorted more often than not
+        let at = match self.last().map(|last| last.cmp(resource.as_str())) {
+            None | Some(Ordering::Less) => Err(self.len()),
+            Some(Ordering::Equal) => Ok(self.len() - 1),
+            Some(Ordering::Greater) => self.find(resource),
+        };
+        match at {
+            Ok(at) => self.entries[at].operations.join(operations),
+            Err(at) => {
+                let (start, added) = (self.start(at), resource.as_str().len());
+                self.names.insert_str(start, resource.as_str());
+                for later in &mut self.entries[at..] {
+                    later.end += added;
+                }
+                let operations = operations.clone();
+                self.entries.insert(at, Entry { end: start + added, pattern: resource.is_pattern(), operations });
             }
-            Entry::Occupied(mut taken) => taken.get_mut().join(&operations),
         }
     }
 
     /// Takes one entry away.
-    pub(crate) fn remove(&mut self, resource: &Resource) {
-        self.entries.remove(resource);
+    pub(crate) fn remove(&mut self, resource: Resource<'_>) {
+        let Ok(at) = self.find(resource) else { return };
+        let (start, Entry { end, .. }) = (self.start(at), self.entries.remove(at));
+        self.names.replace_range(start..end, "");
+        for later in &mut self.entries[at..] {
+            later.end -= end - start;
+        }
     }
 
-    fn each(&self, keep: impl Fn(&Resource, &Operations) -> Operations) -> Self {
+    /// Where a resource is, or where it would be.
+    fn find(&self, resource: Resource<'_>) -> Result<usize, usize> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.name(middle).cmp(resource.as_str()) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Ok(middle),
+            }
+        }
+        Err(low)
+    }
+
+    fn start(&self, at: usize) -> usize {
+        if at == 0 { 0 } else { self.entries[at - 1].end }
+    }
+
+    fn name(&self, at: usize) -> &str {
+        &self.names[self.start(at)..self.entries[at].end]
+    }
+
+    fn last(&self) -> Option<&str> {
+        self.len().checked_sub(1).map(|at| self.name(at))
+    }
+
+    fn each(&self, keep: impl Fn(Resource<'_>, &Operations) -> Operations) -> Self {
         self.iter()
-            .map(|(resource, operations)| (resource.clone(), keep(resource, operations)))
+            .map(|(resource, operations)| (resource, keep(resource, operations)))
             .filter(|(_, kept)| !kept.is_empty())
             .collect()
     }
 
     /// Those of the operations that this does not permit on the resource.
-    fn unmet(&self, resource: &Resource, operations: &Operations) -> Operations {
-        self.iter()
-            .filter(|(ours, _)| ours.contains(resource))
-            .fold(operations.clone(), |unmet, (_, permitted)| unmet.without(permitted))
+    fn unmet(&self, resource: Resource<'_>, operations: &Operations) -> Operations {
+        let exact = self.find(resource).ok().map(|at| &self.entries[at].operations);
+        let patterns = self.iter().filter(|(ours, _)| ours.is_pattern() && ours.contains(resource));
+        let permitted = exact.into_iter().chain(patterns.map(|(_, operations)| operations));
+        permitted.fold(operations.clone(), |unmet, permitted| unmet.without(permitted))
     }
 }
 
@@ -172,9 +253,11 @@ fn operations(list: &[Value], vocabulary: &Vocabulary) -> Result<Operations, Ent
                     nearest: vocabulary.nearest(name),
                 })
             })
-            .collect::<Result<_, _>>()
-            .map(Operations::Listed),
-        stars if stars == names.len() => Ok(Operations::All),
+            .try_fold(Operations::none(), |mut all, one| {
+                all.join(&one?);
+                Ok(all)
+            }),
+        stars if stars == names.len() => Ok(Operations::ALL),
         _ => Err(EntryProblem::StarAmongOthers),
     }
 }
@@ -187,11 +270,11 @@ fn shortened(text: &str) -> String {
     }
 }
 
-impl FromIterator<(Resource, Operations)> for Capability {
-    fn from_iter<I: IntoIterator<Item = (Resource, Operations)>>(entries: I) -> Self {
+impl<'a> FromIterator<(Resource<'a>, Operations)> for Capability {
+    fn from_iter<I: IntoIterator<Item = (Resource<'a>, Operations)>>(entries: I) -> Self {
         let mut capability = Self::default();
         for (resource, operations) in entries {
-            capability.insert(resource, operations);
+            capability.insert(resource, &operations);
         }
         capability
     }
@@ -203,14 +286,6 @@ impl Serialize for Capability {
             self.iter()
                 .map(|(resource, operations)| (resource.as_str(), operations.names().collect::<Vec<_>>())),
         )
-    }
-}
-
-/// The canonical text: no white space, resources and operations sorted by their bytes, `["*"]` alone where
-/// everything is permitted. There is one such text for one capability.
-impl fmt::Display for Capability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
     }
 }
 

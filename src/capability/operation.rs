@@ -1,5 +1,5 @@
-use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::iter;
 use std::fmt;
 
 /// The operations of Ably's capability table, `*` apart.
@@ -22,23 +22,6 @@ const ABLY: [&str; 17] = [
     "stats",
     "subscribe",
 ];
-
-/// One thing that may be done on a resource, such as `publish`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Operation(Cow<'static, str>);
-
-impl Operation {
-    /// The name, as Ably writes it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Which operations are well-formed: the 17 of Ably's table, and those that the operator adds.
 ///
@@ -70,10 +53,11 @@ impl Vocabulary {
         }
     }
 
-    pub(super) fn operation(&self, name: &str) -> Option<Operation> {
+    /// The operation of this name, alone.
+    pub(super) fn operation(&self, name: &str) -> Option<Operations> {
         match ABLY.binary_search(&name) {
-            Ok(at) => Some(Operation(Cow::Borrowed(ABLY[at]))),
-            Err(_) => self.extra.get(name).map(|name| Operation(Cow::Owned(name.clone()))),
+            Ok(at) => Some(Operations::listed(1 << at, BTreeSet::new())),
+            Err(_) => self.extra.get(name).map(|name| Operations::listed(0, BTreeSet::from([name.clone()]))),
         }
     }
 
@@ -99,51 +83,99 @@ fn well_formed(name: &str) -> bool {
 }
 
 /// What may be done on one resource: everything (`*`), or a list that is not empty.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operations {
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Operations(Which);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Which {
     /// `["*"]`: every operation, those of the future too.
     All,
-    /// These. Never empty inside a [`Capability`](crate::Capability).
-    Listed(BTreeSet<Operation>),
+    /// A bit for each of Ably's, and those of the vocabulary's own.
+    Listed { ably: u32, extra: BTreeSet<String> },
 }
 
 impl Operations {
+    /// `["*"]`: every operation, those of the future too.
+    pub const ALL: Self = Self(Which::All);
+
+    const fn listed(ably: u32, extra: BTreeSet<String>) -> Self {
+        Self(Which::Listed { ably, extra })
+    }
+
+    /// No operation at all, which never stands in a [`Capability`](crate::Capability).
+    pub(super) const fn none() -> Self {
+        Self::listed(0, BTreeSet::new())
+    }
+
+    /// Whether it is `*`.
+    pub fn is_all(&self) -> bool {
+        matches!(self.0, Which::All)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Self::Listed(list) if list.is_empty())
+        matches!(&self.0, Which::Listed { ably: 0, extra } if extra.is_empty())
     }
 
     pub(super) fn join(&mut self, other: &Self) {
-        match (&mut *self, other) {
-            (Self::All, _) => {}
-            (_, Self::All) => *self = Self::All,
-            (Self::Listed(mine), Self::Listed(theirs)) => mine.extend(theirs.iter().cloned()),
+        match (&mut self.0, &other.0) {
+            (Which::All, _) => {}
+            (_, Which::All) => *self = Self::ALL,
+            (Which::Listed { ably, extra }, Which::Listed { ably: theirs, extra: their_extra }) => {
+                *ably |= theirs;
+                extra.extend(their_extra.iter().cloned());
+            }
         }
     }
 
     /// What both permit: `*` against a list gives the list.
     pub(super) fn common(&self, other: &Self) -> Self {
-        match (self, other) {
-            (Self::All, rest) | (rest, Self::All) => rest.clone(),
-            (Self::Listed(a), Self::Listed(b)) => Self::Listed(a.intersection(b).cloned().collect()),
+        match (&self.0, &other.0) {
+            (Which::All, _) => other.clone(),
+            (_, Which::All) => self.clone(),
+            (Which::Listed { ably, extra }, Which::Listed { ably: theirs, extra: their_extra }) => {
+                Self::listed(ably & theirs, extra.intersection(their_extra).cloned().collect())
+            }
         }
     }
 
     /// What is left without `other`. Only `*` takes `*` away: a list never adds up to it.
     pub(super) fn without(&self, other: &Self) -> Self {
-        match (self, other) {
-            (_, Self::All) => Self::Listed(BTreeSet::new()),
-            (Self::All, _) => Self::All,
-            (Self::Listed(a), Self::Listed(b)) => Self::Listed(a.difference(b).cloned().collect()),
+        match (&self.0, &other.0) {
+            (_, Which::All) => Self::none(),
+            (Which::All, _) => Self::ALL,
+            (Which::Listed { ably, extra }, Which::Listed { ably: theirs, extra: their_extra }) => {
+                Self::listed(ably & !theirs, extra.difference(their_extra).cloned().collect())
+            }
         }
     }
 
     /// The names in canonical order, `*` alone where everything is permitted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let (all, listed) = match self {
-            Self::All => (Some("*"), None),
-            Self::Listed(list) => (None, Some(list)),
+        static NONE: BTreeSet<String> = BTreeSet::new();
+        let (all, ably, extra) = match &self.0 {
+            Which::All => (Some("*"), 0, &NONE),
+            Which::Listed { ably, extra } => (None, *ably, extra),
         };
-        all.into_iter().chain(listed.into_iter().flatten().map(Operation::as_str))
+        let mut ably = (0..ABLY.len()).filter(move |at| ably & (1 << at) != 0).map(|at| ABLY[at]).peekable();
+        let mut extra = extra.iter().map(String::as_str).peekable();
+        let listed = iter::from_fn(move || match (ably.peek(), extra.peek()) {
+            (Some(one), Some(other)) if other < one => extra.next(),
+            (Some(_), _) => ably.next(),
+            (None, _) => extra.next(),
+        });
+        all.into_iter().chain(listed)
+    }
+
+    /// Each of them alone, with its name.
+    pub fn each(&self) -> impl Iterator<Item = (&str, Self)> {
+        self.names().map(|name| {
+            let alone = match ABLY.binary_search(&name) {
+                Ok(at) => Self::listed(1 << at, BTreeSet::new()),
+                Err(_) if self.is_all() => Self::ALL,
+                Err(_) => Self::listed(0, BTreeSet::from([name.to_owned()])),
+            };
+            (name, alone)
+        })
     }
 }
 

@@ -11,24 +11,24 @@ use std::fmt;
 ///
 /// let pattern = Resource::parse("foo:*")?;
 /// for inside in ["foo:1", "foo:1:2", "foo::x", "foo:*"] {
-///     assert!(pattern.contains(&Resource::parse(inside)?), "{inside}");
+///     assert!(pattern.contains(Resource::parse(inside)?), "{inside}");
 /// }
 /// for outside in ["foo", "foobar", "[meta]foo:1", "*"] {
-///     assert!(!pattern.contains(&Resource::parse(outside)?), "{outside}");
+///     assert!(!pattern.contains(Resource::parse(outside)?), "{outside}");
 /// }
 /// # Ok::<(), accrue::ResourceError>(())
 /// ```
 ///
 /// Source: <https://ably.com/docs/auth/capabilities#wildcards>. Where that page is silent (does `foo:*`
 /// cover `foo`?), this is the narrower reading.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Resource {
-    text: String,
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Resource<'a> {
+    text: &'a str,
     /// Whether it may contain anything but itself. Follows from the text; kept because it is asked often.
     pattern: bool,
 }
 
-impl Resource {
+impl<'a> Resource<'a> {
     /// The longest resource, in bytes.
     pub const MAX_BYTES: usize = 2048;
 
@@ -36,15 +36,14 @@ impl Resource {
     ///
     /// # Errors
     /// See [`ResourceError`].
-    pub fn parse(text: impl Into<String>) -> Result<Self, ResourceError> {
-        let text = text.into();
+    pub fn parse(text: &'a str) -> Result<Self, ResourceError> {
         if text.len() > Self::MAX_BYTES {
             return Err(ResourceError::TooLong);
         }
         if text.contains(char::is_control) {
             return Err(ResourceError::Control);
         }
-        let (kind, name) = Kind::split(&text).ok_or(ResourceError::Qualifier)?;
+        let (kind, name) = Kind::split(text).ok_or(ResourceError::Qualifier)?;
         match name.chars().next() {
             None => return Err(ResourceError::Empty),
             Some('[') => return Err(ResourceError::Qualifier),
@@ -55,14 +54,23 @@ impl Resource {
         Ok(Self { text, pattern })
     }
 
+    /// One that was parsed before.
+    pub(super) fn parsed(text: &'a str, pattern: bool) -> Self {
+        Self { text, pattern }
+    }
+
     /// The resource as text.
-    pub fn as_str(&self) -> &str {
-        &self.text
+    pub fn as_str(self) -> &'a str {
+        self.text
+    }
+
+    pub(super) fn is_pattern(self) -> bool {
+        self.pattern
     }
 
     /// Whether every channel that `other` stands for, this stands for too. A channel's name is a
     /// resource itself, so this also says whether a channel matches.
-    pub fn contains(&self, other: &Self) -> bool {
+    pub fn contains(self, other: Resource<'_>) -> bool {
         if !self.pattern {
             return self.text == other.text;
         }
@@ -70,8 +78,8 @@ impl Resource {
         (kind == other_kind || kind == Kind::Any) && segments_contain(name, other_name)
     }
 
-    fn parts(&self) -> (Kind, &str) {
-        Kind::split(&self.text).expect("parse has checked the qualifier")
+    fn parts(self) -> (Kind, &'a str) {
+        Kind::split(self.text).expect("parse has checked the qualifier")
     }
 }
 
@@ -114,15 +122,15 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Resource {
+impl fmt::Display for Resource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.text)
     }
 }
 
-impl fmt::Debug for Resource {
+impl fmt::Debug for Resource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.text, f)
+        fmt::Debug::fmt(self.text, f)
     }
 }
 
@@ -151,18 +159,18 @@ pub enum ResourceError {
 mod tests {
     use super::*;
 
-    fn resource(text: &str) -> Resource {
+    fn resource(text: &str) -> Resource<'_> {
         Resource::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
     }
 
     #[track_caller]
     fn yes(pattern: &str, other: &str) {
-        assert!(resource(pattern).contains(&resource(other)), "{pattern} should contain {other}");
+        assert!(resource(pattern).contains(resource(other)), "{pattern} should contain {other}");
     }
 
     #[track_caller]
     fn no(pattern: &str, other: &str) {
-        assert!(!resource(pattern).contains(&resource(other)), "{pattern} should not contain {other}");
+        assert!(!resource(pattern).contains(resource(other)), "{pattern} should not contain {other}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::capability::{Capability, Vocabulary};
 use crate::grant::SealingKeys;
 use crate::http_client::Endpoint;
 use crate::limits::Limits;
-use crate::mac::Key;
+use crate::mac::Secret;
 use crate::permission::{Rules, WebhookSettings};
 use crate::service::{AdminAccess, CookieSettings, Page};
 use crate::store::StoreUrl;
@@ -145,7 +145,7 @@ enum StrategyName {
 #[derive(Debug)]
 struct Admin {
     listen: SocketAddr,
-    token: Option<Key>,
+    token: Option<Secret>,
 }
 
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::capability::{Capability, Vocabulary};
 use crate::grant::{SealingKeys, SealingSecret};
 use crate::http_client::Endpoint;
 use crate::limits::Limits;
-use crate::mac::Key;
+use crate::mac::Secret;
 use crate::permission::{Rules, WebhookSettings};
 use crate::service::{AdminService, CookieScope, CookieSettings, Origins};
 use crate::store::StoreUrl;
@@ -151,7 +151,7 @@ fn admin(source: &Source<'_>, public: SocketAddr, secrets: &mut Secrets) -> Opti
     if listen == public && listen.port() != 0 {
         source.refuse("admin", "admin: that is the address that clients use; take another port");
     }
-    Some(Admin { listen, token: token.map(Key::new) })
+    Some(Admin { listen, token: token.map(Secret::new) })
 }
 
 fn rest_url(source: &Source<'_>) -> Option<Endpoint> {

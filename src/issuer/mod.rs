@@ -9,7 +9,7 @@ pub use ask::{Ask, Issued, Refusal, RefusalReason, Report, SealedChange, Took};
 use crate::ably::{ApiKey, Format, Token, Ttl};
 use crate::capability::{Capability, Vocabulary};
 use crate::client::{Client, ClientId};
-use crate::grant::{Grant, SealingKeys};
+use crate::grant::{Grant, SealingKeys, is_sealable};
 use crate::held::{Change, Folded, Held, Kept};
 use crate::moment::Moment;
 use crate::permission::{AnyCheck, PermissionCheck, Rules};
@@ -274,7 +274,7 @@ impl Issuer {
         let since = since(moment.now_secs(), recalled.not_before);
         let folded = match &self.strategy {
             Strategy::Cookie(_) | Strategy::Store(_) => {
-                held.fold(permitted, since, &|grant| self.has_room(&client.id, grant), &terms)
+                held.fold(permitted, since, &|grant| self.has_room(grant), &terms)
             }
             Strategy::Server | Strategy::Client => Folded::forgotten(permitted),
         };
@@ -318,7 +318,7 @@ impl Issuer {
         let mut report = Report::default();
         let recalled = self.recall(client, presented, moment, &mut report).await?;
         let change = match unwanted {
-            Some(unwanted) => recalled.held.give_up(unwanted, &|grant| self.has_room(&client.id, grant)),
+            Some(unwanted) => recalled.held.give_up(unwanted, &|grant| self.has_room(grant)),
             None => recalled.everything(&self.strategy),
         };
         let change = self.remember(&client.id, change, &recalled, moment, &mut report).await?;
@@ -427,12 +427,12 @@ impl Issuer {
     }
 
     /// Whether a grant is short enough to be kept.
-    fn has_room(&self, client: &ClientId, grant: &Grant) -> bool {
-        let most = match &self.strategy {
-            Strategy::Cookie(sealing) => sealing.max_bytes,
-            _ => usize::MAX,
-        };
-        self.text(client, grant).is_some_and(|text| text.len() <= most)
+    fn has_room(&self, grant: &Grant) -> bool {
+        match &self.strategy {
+            Strategy::Cookie(sealing) => sealing.keys.fits(grant, sealing.max_bytes),
+            Strategy::Store(_) => is_sealable(grant),
+            Strategy::Server | Strategy::Client => false,
+        }
     }
 
     fn ttl(&self, wish: Option<Ttl>, permitted: &Permitted, moment: &Moment) -> Ttl {

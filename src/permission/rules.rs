@@ -65,7 +65,7 @@ impl Rules {
         let template = Template::parse(resource)?;
         // with "x" in the place of every value, what is left to check is what the operator wrote
         let sample = template.fill(|_| Some("x")).ok_or(RuleError::Placeholder)?;
-        Resource::parse(sample.as_str())?;
+        Resource::parse(&sample)?;
         let checked = Capability::from_json(&serde_json::json!({ sample: operations }), vocabulary)?;
         for (_, operations) in checked.iter() {
             self.rules.push(Rule { template: template.clone(), operations: operations.clone() });
@@ -82,8 +82,8 @@ impl Rules {
     /// this capability can do nothing that they permit. They are without effect.
     pub fn beyond(&self, ceiling: &Capability) -> Vec<String> {
         let entry = |rule: &Rule| {
-            let resource = Resource::parse(format!("{}*", rule.template.qualifier)).ok()?;
-            Some(Capability::from_iter([(resource, rule.operations.clone())]))
+            let text = format!("{}*", rule.template.qualifier);
+            Some(Capability::from_iter([(Resource::parse(&text).ok()?, rule.operations.clone())]))
         };
         let is_beyond = |rule: &&Rule| entry(rule).is_some_and(|entry| entry.intersect(ceiling).is_empty());
         self.rules.iter().filter(is_beyond).map(|rule| rule.template.to_string()).collect()
@@ -91,13 +91,14 @@ impl Rules {
 
     /// The whole table as it stands for one client.
     pub fn filled_in(&self, client: &Client) -> Capability {
-        self.rules
-            .iter()
-            .filter_map(|rule| {
-                let text = rule.template.fill(|segment| value(client, segment))?;
-                Some((Resource::parse(text).ok()?, rule.operations.clone()))
-            })
-            .collect()
+        let mut table = Capability::default();
+        for rule in &self.rules {
+            let text = rule.template.fill(|segment| value(client, segment));
+            if let Some(Ok(resource)) = text.as_deref().map(Resource::parse) {
+                table.insert(resource, &rule.operations);
+            }
+        }
+        table
     }
 }
 

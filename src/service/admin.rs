@@ -14,7 +14,7 @@ use super::{Moments, exchange, origin};
 use crate::authenticate::bearer;
 use crate::client::ClientId;
 use crate::json;
-use crate::mac::Key;
+use crate::mac::Secret;
 use crate::maybe_send::{MaybeSend, MaybeSync};
 use crate::moment::Moment;
 use crate::revocation::{Revocation, Revoked};
@@ -33,7 +33,7 @@ pub struct AdminService {
 struct Shared {
     revocation: Revocation,
     access: AdminAccess,
-    token: Option<Key>,
+    token: Option<Secret>,
     metrics: Box<dyn Metrics>,
     moments: Box<dyn Moments>,
 }
@@ -90,7 +90,7 @@ impl AdminService {
             shared: Arc::new(Shared {
                 revocation,
                 access,
-                token: token.map(Key::new),
+                token: token.map(Secret::new),
                 metrics: Box::new(metrics),
                 moments: Box::new(moments),
             }),

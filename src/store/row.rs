@@ -1,14 +1,10 @@
 use crate::capability::Vocabulary;
-use crate::grant::{Grant, MAX_AHEAD, MAX_BYTES, MAX_SINCE, canonical};
+use crate::grant::{Grant, MAX_AHEAD, canonical, is_sealable};
 
 /// A grant as stores keep it: `SINCE.CAPABILITY`, the capability as canonical JSON. `None` for what can't be sealed
 /// either: one that is empty, longer than 64 KiB, or without a time.
 pub(crate) fn write(grant: &Grant) -> Option<String> {
-    let capability = grant.capability.to_string();
-    let fits = !grant.capability.is_empty()
-        && capability.len() <= MAX_BYTES
-        && (1..=MAX_SINCE).contains(&grant.since);
-    fits.then(|| format!("{}.{capability}", grant.since))
+    is_sealable(grant).then(|| format!("{}.{}", grant.since, grant.capability))
 }
 
 /// The grant, if that is what the text says, and not of a time that is still to come: the clock that wrote it was wrong.

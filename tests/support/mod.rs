@@ -33,7 +33,7 @@ pub(crate) fn capability(json: &Value) -> Capability {
 }
 
 #[track_caller]
-pub(crate) fn resource(text: &str) -> Resource {
+pub(crate) fn resource(text: &str) -> Resource<'_> {
     Resource::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 

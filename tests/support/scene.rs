@@ -1,6 +1,6 @@
 //! One client, one server, a check that does as it is told, and a clock that is moved by hand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 
 use accrue::ably::{ApiKey, Ttl, UntrustedJwt, UntrustedTokenRequest};
@@ -245,7 +245,7 @@ impl Scene {
     /// The grants of this client in the browser are these, by capability and age.
     #[track_caller]
     pub(crate) fn holds(&self, grants: &[(&str, u64)]) -> &Self {
-        let kept: BTreeSet<(Capability, u64)> = self
+        let kept: HashSet<(Capability, u64)> = self
             .browser
             .kept
             .iter()
