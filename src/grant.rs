@@ -101,7 +101,7 @@ impl SealingKeys {
         let Some(secret) = self.secrets.first() else { return false };
         let around = VERSION.len() + 1 + 1 + secret.kid.len() + 1 + digits(grant.since) + 1 + 1 + DIGEST_CHARS;
         // most fit as they are, which is much cheaper to find out
-        let plain = (grant.capability.canonical_bytes() * 4).div_ceil(3);
+        let plain = (grant.capability.as_str().len() * 4).div_ceil(3);
         is_sealable(grant)
             && (around + plain <= most || encode(grant).is_some_and(|(_, text)| around + text.len() <= most))
     }
@@ -216,12 +216,12 @@ impl<'a> SealedText<'a> {
         if bytes.len() > MAX_BYTES {
             return None;
         }
-        canonical(std::str::from_utf8(&bytes).ok()?, vocabulary)
+        canonical(String::from_utf8(bytes).ok()?, vocabulary)
     }
 }
 
 /// The capability that this text is the canonical form of; `None` for an empty one.
-pub(crate) fn canonical(text: &str, vocabulary: &Vocabulary) -> Option<Capability> {
+pub(crate) fn canonical(text: String, vocabulary: &Vocabulary) -> Option<Capability> {
     Capability::from_canonical(text, vocabulary).filter(|capability| !capability.is_empty())
 }
 
@@ -230,7 +230,7 @@ fn encode(grant: &Grant) -> Option<(&'static str, String)> {
     if !is_sealable(grant) {
         return None;
     }
-    let canonical = grant.capability.canonical();
+    let canonical = grant.capability.as_str();
     Some(match deflate(canonical.as_bytes()) {
         Some(deflated) => (DEFLATED, BASE64URL.encode(deflated)),
         None => (PLAIN, BASE64URL.encode(canonical)),
@@ -240,7 +240,7 @@ fn encode(grant: &Grant) -> Option<(&'static str, String)> {
 /// Whether verifying would not refuse it.
 pub(crate) fn is_sealable(grant: &Grant) -> bool {
     !grant.capability.is_empty()
-        && grant.capability.canonical_bytes() <= MAX_BYTES
+        && grant.capability.as_str().len() <= MAX_BYTES
         && (1..=MAX_SINCE).contains(&grant.since)
 }
 

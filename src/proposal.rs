@@ -35,7 +35,7 @@ impl Proposal {
     /// what is held but has aged.
     pub(crate) fn new(held: &Held, wishes: Capability, terms: &Terms<'_>) -> Self {
         // beyond the key nothing counts, so nothing beyond it may pass for covered either
-        let carried = held.fresh().intersect(terms.ceiling);
+        let carried = held.fresh().cut_to(terms.ceiling);
         let aged = held.aged();
         let pending = wishes.minus(&carried).minus(terms.given).union(&aged.minus(&carried));
         Self {
@@ -70,23 +70,23 @@ impl Proposal {
 
     /// What is permitted, the answer being never wider than the question. `None` if the client is barred.
     pub(crate) fn settle(&self, decision: Option<Decision>, terms: &Terms<'_>) -> Option<Permitted> {
-        let within = |capability: &Capability| capability.intersect(terms.ceiling);
         let carried = Arc::clone(&self.carried);
         match decision {
             None => Some(Permitted { carried, ..Permitted::default() }),
             Some(Decision::Barred) => None,
             Some(Decision::Unavailable(_)) => Some(Permitted {
                 carried,
-                tolerated: within(&self.stale),
+                tolerated: self.stale.intersect(terms.ceiling),
                 unanswered: true,
                 ..Permitted::default()
             }),
             Some(Decision::Granted(granted)) => {
-                let granted = within(&match &self.asked {
+                let granted = match &self.asked {
                     Some(Asked::These(asked)) => granted.intersect(asked),
                     Some(Asked::Everything) => granted,
                     None => Capability::default(),
-                });
+                }
+                .cut_to(terms.ceiling);
                 // `chat:*` that was held, and answered with `chat:1`, is not permitted again: `chat:1` is new
                 let rechecked = self.aged.permitted_by(&granted);
                 let added = granted.minus(&carried).minus(&rechecked).minus(terms.given);
@@ -99,12 +99,15 @@ impl Proposal {
 impl Terms<'_> {
     /// All that would be signed.
     fn signed(&self, permitted: &Permitted) -> Capability {
-        permitted.to_remember().union(&permitted.tolerated).union(self.given).intersect(self.ceiling)
+        permitted.to_remember().union(&permitted.tolerated).union(self.given).cut_to(self.ceiling)
     }
 
     /// Whether what would be signed stays within the limit.
     pub(crate) fn fit(&self, permitted: &Permitted) -> bool {
-        self.signed(permitted).canonical_bytes() <= MAX_SIGNED_BYTES
+        let parts = [&*permitted.carried, &permitted.rechecked, &permitted.added, &permitted.tolerated, self.given];
+        // together they are no longer than one by one
+        parts.iter().map(|part| part.as_str().len()).sum::<usize>() <= MAX_SIGNED_BYTES
+            || self.signed(permitted).as_str().len() <= MAX_SIGNED_BYTES
     }
 }
 
@@ -139,13 +142,13 @@ impl Permitted {
     pub(crate) fn to_sign(&self, terms: &Terms<'_>) -> (Option<Signable>, Capability) {
         let mut signed = terms.signed(self);
         let mut left_out = Capability::default();
-        if signed.canonical_bytes() > MAX_SIGNED_BYTES {
+        if signed.as_str().len() > MAX_SIGNED_BYTES {
             let all = mem::take(&mut signed);
             let mut bytes = "{}".len();
             for (resource, operations) in all.iter() {
                 let entry = Capability::from_iter([(resource, operations.clone())]);
                 // without its braces, and with the comma that joins it
-                let more = entry.canonical_bytes() - 1;
+                let more = entry.as_str().len() - 1;
                 if bytes + more <= MAX_SIGNED_BYTES {
                     bytes += more;
                     signed.insert(resource, operations);
@@ -195,17 +198,16 @@ impl Permitted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signable {
     capability: Capability,
-    text: String,
 }
 
 impl Signable {
     fn new(capability: Capability) -> Option<Self> {
-        (!capability.is_empty()).then(|| Self { text: capability.canonical(), capability })
+        (!capability.is_empty()).then_some(Self { capability })
     }
 
     /// The canonical text, which is what is signed.
     pub fn text(&self) -> &str {
-        &self.text
+        self.capability.as_str()
     }
 
     /// What it permits.

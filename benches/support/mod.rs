@@ -13,14 +13,14 @@ use http::{HeaderName, Request, Response};
 use http_body_util::Empty;
 
 /// How many channels are held.
-pub const CHANNELS: [usize; 4] = [1, 10, 50, 200];
+pub(crate) const CHANNELS: [usize; 4] = [1, 10, 50, 200];
 
 /// Unix seconds at which everything happens.
 const NOW: u64 = 1_700_000_200;
 const PROXY_SECRET: &str = "a-proxy-secret-of-some-length";
 
 /// A client who holds some channels and wishes for one more, and the server that answers.
-pub struct Scene {
+pub(crate) struct Scene {
     key: ApiKey,
     keys: SealingKeys,
     vocabulary: Vocabulary,
@@ -38,7 +38,7 @@ pub struct Scene {
 
 impl Scene {
     /// With this many channels held.
-    pub fn new(channels: usize) -> Self {
+    pub(crate) fn new(channels: usize) -> Self {
         let vocabulary = Vocabulary::default();
         let key = ApiKey::parse("app.key:an-ably-secret-of-usual-length-of-43-chars").expect("a key");
         let secret = SealingSecret::parse("k1:3SE8zIQCZXN0mJTEi_D-a_xdOrWPfufospSBDHUzPSY").expect("a secret");
@@ -74,40 +74,40 @@ impl Scene {
         scene
     }
 
-    pub fn parse(&self) -> Capability {
+    pub(crate) fn parse(&self) -> Capability {
         Capability::parse(&self.text, &self.vocabulary).expect("well-formed")
     }
 
-    pub fn print(&self) -> String {
+    pub(crate) fn print(&self) -> String {
         self.held.to_string()
     }
 
     /// All of what is held, looked for among all of what is held.
-    pub fn minus(&self) -> Capability {
+    pub(crate) fn minus(&self) -> Capability {
         self.held.minus(&self.held)
     }
 
-    pub fn union(&self) -> Capability {
+    pub(crate) fn union(&self) -> Capability {
         self.held.clone().union(&self.wish)
     }
 
-    pub fn intersect(&self) -> Capability {
+    pub(crate) fn intersect(&self) -> Capability {
         self.held.intersect(&self.wish)
     }
 
-    pub fn seal(&self) -> String {
+    pub(crate) fn seal(&self) -> String {
         self.keys.seal(&self.client, &self.grant).expect("not empty")
     }
 
-    pub fn unseal(&self) -> Unsealed {
+    pub(crate) fn unseal(&self) -> Unsealed {
         self.keys.unseal(&self.client, &self.sealed, NOW, &self.vocabulary).expect("authentic")
     }
 
-    pub fn token_request(&self) -> Token {
+    pub(crate) fn token_request(&self) -> Token {
         self.sign(Format::Request)
     }
 
-    pub fn jwt(&self) -> Token {
+    pub(crate) fn jwt(&self) -> Token {
         self.sign(Format::Jwt)
     }
 
@@ -116,12 +116,12 @@ impl Scene {
     }
 
     /// From who asks to a signed token and a sealed grant.
-    pub fn flow(&self) -> Issued {
+    pub(crate) fn flow(&self) -> Issued {
         now(self.issuer.issue(ask(&self.client, &self.wish, &self.sealed), &moment())).expect("chat:* is permitted")
     }
 
     /// As an SDK sends it through a proxy that says who it is.
-    pub fn request(&self) -> Request<Empty<&'static [u8]>> {
+    pub(crate) fn request(&self) -> Request<Empty<&'static [u8]>> {
         let capability: String = form_urlencoded::byte_serialize(self.wish.to_string().as_bytes()).collect();
         Request::get(format!("/auth?capability={capability}"))
             .header("host", "localhost:8080")
@@ -134,7 +134,7 @@ impl Scene {
     }
 
     /// From a request to its response.
-    pub fn handle(&self, request: Request<Empty<&'static [u8]>>) -> Response<Body> {
+    pub(crate) fn handle(&self, request: Request<Empty<&'static [u8]>>) -> Response<Body> {
         now(self.service.handle(request))
     }
 }

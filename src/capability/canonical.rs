@@ -3,94 +3,121 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
-use super::{Capability, Operations, Resource, Vocabulary};
+use serde::{Serialize, Serializer};
 
-/// The canonical text.
-impl fmt::Display for Capability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.canonical())
-    }
-}
+use super::{Capability, Entry, Operations, Resource, Vocabulary};
 
 impl Capability {
     /// The canonical text.
-    pub(crate) fn canonical(&self) -> String {
-        let mut text = String::with_capacity(self.canonical_bytes());
-        text.push('{');
-        for (at, (resource, operations)) in self.iter().enumerate() {
-            text.push_str(if at == 0 { "\"" } else { ",\"" });
-            push_escaped(&mut text, resource.as_str());
-            text.push_str("\":[");
-            for (at, name) in operations.names().enumerate() {
-                text.push_str(if at == 0 { "\"" } else { ",\"" });
-                text.push_str(name);
-                text.push('"');
-            }
-            text.push(']');
-        }
-        text.push('}');
-        text
+    pub fn as_str(&self) -> &str {
+        if self.is_empty() { "{}" } else { &self.text }
     }
 
-    /// The length of the canonical text.
-    pub(crate) fn canonical_bytes(&self) -> usize {
-        let entry = |(resource, operations): (Resource<'_>, &Operations)| {
-            let name = resource.as_str();
-            let escapes = name.bytes().filter(|b| is_escaped(*b)).count();
-            let list: usize = operations.names().map(|name| "\"\",".len() + name.len()).sum();
-            // the comma that one of both lists has too many is the one between this entry and the next
-            "\"\":[]".len() + name.len() + escapes + list
-        };
-        let entries: usize = self.iter().map(entry).sum();
-        if self.is_empty() { "{}".len() } else { "{}".len() + entries - 1 }
-    }
-
-    /// Reads what printing writes, and nothing else.
-    pub(crate) fn from_canonical(text: &str, vocabulary: &Vocabulary) -> Option<Self> {
-        let mut rest = text.strip_prefix('{')?;
-        let mut capability = Self::default();
-        if rest == "}" {
-            return Some(capability);
+    /// Takes what printing writes, and nothing else.
+    pub(crate) fn from_canonical(text: String, vocabulary: &Vocabulary) -> Option<Self> {
+        if text == "{}" {
+            return Some(Self::default());
         }
-        capability.names.reserve(text.len());
-        capability.entries.reserve(text.bytes().filter(|b| *b == b'[').count());
+        let mut capability = Self { entries: Vec::with_capacity(text.bytes().filter(|b| *b == b'[').count()), text };
+        let text = capability.text.as_str();
+        let (mut start, mut last, mut last_list) = ("{".len(), None, "");
+        if !text.starts_with('{') {
+            return None;
+        }
         loop {
-            let name;
-            (name, rest) = read_name(rest.strip_prefix('"')?)?;
+            let name_at = start + "\"".len();
+            let (name, name_bytes) = read_name(text.get(start..)?.strip_prefix('"')?)?;
             let resource = Resource::parse(&name).ok()?;
-            if capability.last().is_some_and(|last| last >= &*name) {
+            if last.is_some_and(|last| last >= name) {
                 return None;
             }
-            let operations;
-            (operations, rest) = read_operations(rest.strip_prefix(":[")?, vocabulary)?;
-            capability.insert(resource, &operations);
-            match rest.strip_prefix(',') {
-                Some(next) => rest = next,
-                None => return (rest == "}").then_some(capability),
+            let resource_end = name_at + name_bytes;
+            let list_at = resource_end + BETWEEN.len();
+            let list = text.get(resource_end..)?.strip_prefix(BETWEEN)?.split_once(']')?.0;
+            let operations = match capability.entries.last() {
+                // most channels have the same
+                Some(last) if list == last_list => last.operations.clone(),
+                _ => read_operations(list, vocabulary)?,
+            };
+            let end = list_at + list.len() + "]".len();
+            let is_pattern = resource.is_pattern();
+            let unescaped = match &name {
+                Cow::Borrowed(_) => None,
+                Cow::Owned(name) => Some(name.as_str().into()),
+            };
+            capability.entries.push(Entry { resource_end, end, unescaped, is_pattern, operations });
+            (start, last, last_list) = (end + ",".len(), Some(name), list);
+            match &text[end..] {
+                "}" => return Some(capability),
+                more if more.starts_with(',') => {}
+                _ => return None,
             }
         }
     }
-}
 
-/// Resources have no control characters, so there is nothing else.
-fn is_escaped(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\\')
-}
-
-fn push_escaped(text: &mut String, name: &str) {
-    let mut rest = name;
-    while let Some(at) = rest.bytes().position(is_escaped) {
-        text.push_str(&rest[..at]);
-        text.push('\\');
-        text.push_str(&rest[at..=at]);
-        rest = &rest[at + 1..];
+    pub(super) fn with_room_for(bytes: usize, entries: usize) -> Self {
+        Self { text: String::with_capacity(bytes), entries: Vec::with_capacity(entries) }
     }
-    text.push_str(rest);
+
+    pub(super) fn resource(&self, at: usize) -> Resource<'_> {
+        let entry = &self.entries[at];
+        let written = || &self.text[self.start(at) + "\"".len()..entry.resource_end];
+        Resource::parsed(entry.unescaped.as_deref().unwrap_or_else(written), entry.is_pattern)
+    }
+
+    /// Adds an entry behind all others.
+    pub(super) fn push(&mut self, resource: Resource<'_>, operations: Operations) {
+        self.open();
+        self.text.push('"');
+        let is_escaped = push_escaped(&mut self.text, resource.as_str());
+        let resource_end = self.text.len();
+        self.text.push_str(BETWEEN);
+        for (at, name) in operations.names().enumerate() {
+            self.text.push_str(if at == 0 { "\"" } else { ",\"" });
+            self.text.push_str(name);
+            self.text.push('"');
+        }
+        self.text.push(']');
+        self.close(Entry {
+            resource_end,
+            end: self.text.len(),
+            unescaped: is_escaped.then(|| resource.as_str().into()),
+            is_pattern: resource.is_pattern(),
+            operations,
+        });
+    }
+
+    /// Adds an entry of another capability behind all others.
+    pub(super) fn push_from(&mut self, other: &Self, at: usize) {
+        self.open();
+        let (start, entry) = (other.start(at), &other.entries[at]);
+        let here = self.text.len();
+        self.text.push_str(&other.text[start..entry.end]);
+        self.close(Entry { resource_end: here + entry.resource_end - start, end: self.text.len(), ..entry.clone() });
+    }
+
+    fn open(&mut self) {
+        match self.text.pop() {
+            None => self.text.push('{'),
+            Some(_) => self.text.push(','),
+        }
+    }
+
+    fn close(&mut self, entry: Entry) {
+        self.entries.push(entry);
+        self.text.push('}');
+    }
+
+    /// Where an entry begins.
+    fn start(&self, at: usize) -> usize {
+        1 + at.checked_sub(1).map_or(0, |before| self.entries[before].end)
+    }
 }
 
-/// A name, up to its quote, and what follows that.
-fn read_name(text: &str) -> Option<(Cow<'_, str>, &str)> {
+/// A name, up to its quote, and how many bytes it takes as it is written.
+fn read_name(text: &str) -> Option<(Cow<'_, str>, usize)> {
     let (part, mut special, mut rest) = split_at_escaped(text)?;
     let mut name = Cow::Borrowed(part);
     while special == b'\\' {
@@ -101,29 +128,75 @@ fn read_name(text: &str) -> Option<(Cow<'_, str>, &str)> {
         name.push_str(part);
         (special, rest) = (next, after);
     }
-    Some((name, rest))
+    Some((name, text.len() - rest.len() - "\"".len()))
 }
 
-fn split_at_escaped(text: &str) -> Option<(&str, u8, &str)> {
-    let at = text.bytes().position(is_escaped)?;
-    Some((&text[..at], text.as_bytes()[at], &text[at + 1..]))
-}
-
-/// What a list holds, up to its bracket, and what follows that.
-fn read_operations<'a>(text: &'a str, vocabulary: &Vocabulary) -> Option<(Operations, &'a str)> {
-    let (list, rest) = text.split_once(']')?;
+/// What a list holds.
+fn read_operations(list: &str, vocabulary: &Vocabulary) -> Option<Operations> {
     if list == "\"*\"" {
-        return Some((Operations::ALL, rest));
+        return Some(Operations::ALL);
     }
-    let mut operations = Operations::none();
+    let mut operations = Operations::NONE;
     let mut last = "";
     for name in list.split(',') {
         let name = name.strip_prefix('"')?.strip_suffix('"')?;
         if name <= last {
             return None;
         }
-        operations.join(&vocabulary.operation(name)?);
+        operations = operations.union(&vocabulary.operation(name)?);
         last = name;
     }
-    Some((operations, rest))
+    Some(operations)
+}
+
+fn push_escaped(text: &mut String, name: &str) -> bool {
+    let mut rest = name;
+    while let Some((part, escaped, after)) = split_at_escaped(rest) {
+        text.push_str(part);
+        text.push('\\');
+        text.push(char::from(escaped));
+        rest = after;
+    }
+    text.push_str(rest);
+    rest.len() < name.len()
+}
+
+/// Resources have no control characters, so nothing else is escaped.
+fn split_at_escaped(text: &str) -> Option<(&str, u8, &str)> {
+    let at = text.bytes().position(|b| matches!(b, b'"' | b'\\'))?;
+    Some((&text[..at], text.as_bytes()[at], &text[at + 1..]))
+}
+
+/// What stands between a resource and what its list holds.
+const BETWEEN: &str = "\":[";
+
+/// There is one text for one capability.
+impl PartialEq for Capability {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Capability {}
+
+impl Hash for Capability {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+/// The canonical text.
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Capability {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(
+            self.iter()
+                .map(|(resource, operations)| (resource.as_str(), operations.names().collect::<Vec<_>>())),
+        )
+    }
 }

@@ -4,9 +4,7 @@ mod resource;
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::iter;
 
-use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 pub use operation::{Operations, Vocabulary, VocabularyError};
@@ -31,19 +29,24 @@ use crate::json;
 /// assert_eq!(error.to_string(), r#"resource "chat:1": unknown operation "subscribed" (did you mean "subscribe"?)"#);
 /// # Ok::<(), accrue::CapabilityError>(())
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default)]
 pub struct Capability {
-    /// The resources' names, one after the other: in one text, because every request copies and compares hundreds.
-    names: String,
-    /// Sorted by the resources' bytes, each resource once.
+    /// The canonical text, which is what is sealed and signed; none at all for an empty capability.
+    text: String,
+    /// Where what stands in it, sorted by the resources' bytes, each resource once.
     entries: Vec<Entry>,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// One entry of the text, `"resource":["operation"]`. It begins behind the brace or comma that ends what is before it.
+#[derive(Clone)]
 struct Entry {
-    /// Where its name ends. It begins where the one before ends.
+    /// Where the resource ends.
+    resource_end: usize,
+    /// Where the entry ends.
     end: usize,
-    pattern: bool,
+    /// The resource, if it isn't written as it is.
+    unescaped: Option<Box<str>>,
+    is_pattern: bool,
     operations: Operations,
 }
 
@@ -55,7 +58,7 @@ impl Capability {
     /// [`CapabilityError`] says what is wrong and where.
     pub fn parse(text: &str, vocabulary: &Vocabulary) -> Result<Self, CapabilityError> {
         // as most texts are, and several times faster
-        if let Some(capability) = Self::from_canonical(text, vocabulary) {
+        if let Some(capability) = Self::from_canonical(text.to_owned(), vocabulary) {
             return Ok(capability);
         }
         let value = json::parse(text.as_bytes()).map_err(|error| {
@@ -97,12 +100,7 @@ impl Capability {
 
     /// The entries, sorted by the resources' bytes.
     pub fn iter(&self) -> impl Iterator<Item = (Resource<'_>, &Operations)> {
-        let mut start = 0;
-        self.entries.iter().map(move |entry| {
-            let name = &self.names[start..entry.end];
-            start = entry.end;
-            (Resource::parsed(name, entry.pattern), &entry.operations)
-        })
+        (0..self.len()).map(|at| (self.resource(at), &self.entries[at].operations))
     }
 
     /// What either permits.
@@ -114,20 +112,26 @@ impl Capability {
         if self.is_empty() {
             return other.clone();
         }
-        let mut all = Self {
-            names: String::with_capacity(self.names.len() + other.names.len()),
-            entries: Vec::with_capacity(self.len() + other.len()),
-        };
-        let (mut ours, mut theirs) = (self.iter().peekable(), other.iter().peekable());
-        let sorted = iter::from_fn(|| match (ours.peek(), theirs.peek()) {
-            (Some((one, _)), Some((other, _))) if other < one => theirs.next(),
-            (Some(_), _) => ours.next(),
-            (None, _) => theirs.next(),
-        });
-        for (resource, operations) in sorted {
-            all.insert(resource, operations);
+        let mut all = Self::with_room_for(self.text.len() + other.text.len(), self.len() + other.len());
+        let (mut ours, mut theirs) = (0, 0);
+        loop {
+            let order = match (ours < self.len(), theirs < other.len()) {
+                (true, true) => self.resource(ours).cmp(&other.resource(theirs)),
+                (true, false) => Ordering::Less,
+                (false, true) => Ordering::Greater,
+                (false, false) => return all,
+            };
+            match order {
+                Ordering::Less => all.push_from(self, ours),
+                Ordering::Greater => all.push_from(other, theirs),
+                Ordering::Equal => {
+                    let operations = self.entries[ours].operations.union(&other.entries[theirs].operations);
+                    all.push(self.resource(ours), operations);
+                }
+            }
+            ours += usize::from(order.is_le());
+            theirs += usize::from(order.is_ge());
         }
-        all
     }
 
     /// What `other` does not permit. A pattern is permitted only by a pattern that contains it, `*` only by
@@ -169,33 +173,24 @@ impl Capability {
     /// Adds one entry to what is there.
     pub(crate) fn insert(&mut self, resource: Resource<'_>, operations: &Operations) {
         // entries come sorted more often than not
-        let at = match self.last().map(|last| last.cmp(resource.as_str())) {
-            None | Some(Ordering::Less) => Err(self.len()),
-            Some(Ordering::Equal) => Ok(self.len() - 1),
-            Some(Ordering::Greater) => self.find(resource),
-        };
-        match at {
-            Ok(at) => self.entries[at].operations.join(operations),
-            Err(at) => {
-                let (start, added) = (self.start(at), resource.as_str().len());
-                self.names.insert_str(start, resource.as_str());
-                for later in &mut self.entries[at..] {
-                    later.end += added;
-                }
-                let operations = operations.clone();
-                self.entries.insert(at, Entry { end: start + added, pattern: resource.is_pattern(), operations });
-            }
+        match self.len().checked_sub(1).map(|last| self.resource(last).cmp(&resource)) {
+            None | Some(Ordering::Less) => self.push(resource, operations.clone()),
+            Some(_) => *self = self.union(&Self::from_iter([(resource, operations.clone())])),
         }
     }
 
     /// Takes one entry away.
     pub(crate) fn remove(&mut self, resource: Resource<'_>) {
-        let Ok(at) = self.find(resource) else { return };
-        let (start, Entry { end, .. }) = (self.start(at), self.entries.remove(at));
-        self.names.replace_range(start..end, "");
-        for later in &mut self.entries[at..] {
-            later.end -= end - start;
-        }
+        let Ok(unwanted) = self.find(resource) else { return };
+        let mut rest = Self::with_room_for(self.text.len(), self.len());
+        (0..self.len()).filter(|at| *at != unwanted).for_each(|at| rest.push_from(self, at));
+        *self = rest;
+    }
+
+    /// What both permit, with a key of one entry that permits it all, as most do: itself.
+    #[must_use]
+    pub(crate) fn cut_to(self, key: &Self) -> Self {
+        if key.len() == 1 && self.minus(key).is_empty() { self } else { self.intersect(key) }
     }
 
     /// Where a resource is, or where it would be.
@@ -203,25 +198,13 @@ impl Capability {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low.midpoint(high);
-            match self.name(middle).cmp(resource.as_str()) {
+            match self.resource(middle).cmp(&resource) {
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,
                 Ordering::Equal => return Ok(middle),
             }
         }
         Err(low)
-    }
-
-    fn start(&self, at: usize) -> usize {
-        if at == 0 { 0 } else { self.entries[at - 1].end }
-    }
-
-    fn name(&self, at: usize) -> &str {
-        &self.names[self.start(at)..self.entries[at].end]
-    }
-
-    fn last(&self) -> Option<&str> {
-        self.len().checked_sub(1).map(|at| self.name(at))
     }
 
     fn each(&self, keep: impl Fn(Resource<'_>, &Operations) -> Operations) -> Self {
@@ -234,8 +217,8 @@ impl Capability {
     /// Those of the operations that this does not permit on the resource.
     fn unmet(&self, resource: Resource<'_>, operations: &Operations) -> Operations {
         let exact = self.find(resource).ok().map(|at| &self.entries[at].operations);
-        let patterns = self.iter().filter(|(ours, _)| ours.is_pattern() && ours.contains(resource));
-        let permitted = exact.into_iter().chain(patterns.map(|(_, operations)| operations));
+        let patterns = (0..self.len()).filter(|at| self.entries[*at].is_pattern && self.resource(*at).contains(resource));
+        let permitted = exact.into_iter().chain(patterns.map(|at| &self.entries[at].operations));
         permitted.fold(operations.clone(), |unmet, permitted| unmet.without(permitted))
     }
 }
@@ -253,10 +236,7 @@ fn operations(list: &[Value], vocabulary: &Vocabulary) -> Result<Operations, Ent
                     nearest: vocabulary.nearest(name),
                 })
             })
-            .try_fold(Operations::none(), |mut all, one| {
-                all.join(&one?);
-                Ok(all)
-            }),
+            .try_fold(Operations::NONE, |all, one| Ok(all.union(&one?))),
         stars if stars == names.len() => Ok(Operations::ALL),
         _ => Err(EntryProblem::StarAmongOthers),
     }
@@ -277,15 +257,6 @@ impl<'a> FromIterator<(Resource<'a>, Operations)> for Capability {
             capability.insert(resource, &operations);
         }
         capability
-    }
-}
-
-impl Serialize for Capability {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(
-            self.iter()
-                .map(|(resource, operations)| (resource.as_str(), operations.names().collect::<Vec<_>>())),
-        )
     }
 }
 

@@ -56,8 +56,11 @@ impl Vocabulary {
     /// The operation of this name, alone.
     pub(super) fn operation(&self, name: &str) -> Option<Operations> {
         match ABLY.binary_search(&name) {
-            Ok(at) => Some(Operations::listed(1 << at, BTreeSet::new())),
-            Err(_) => self.extra.get(name).map(|name| Operations::listed(0, BTreeSet::from([name.clone()]))),
+            Ok(at) => Some(Operations::ably(at)),
+            Err(_) => {
+                let name = self.extra.get(name)?;
+                Some(Operations { bits: 0, extra: Operations::extra([name.clone()]) })
+            }
         }
     }
 
@@ -84,95 +87,100 @@ fn well_formed(name: &str) -> bool {
 
 /// What may be done on one resource: everything (`*`), or a list that is not empty.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Operations(Which);
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Which {
-    /// `["*"]`: every operation, those of the future too.
-    All,
-    /// A bit for each of Ably's, and those of the vocabulary's own.
-    Listed { ably: u32, extra: BTreeSet<String> },
+pub struct Operations {
+    /// A bit for each of Ably's, and one for `*`.
+    bits: u32,
+    /// Those of the vocabulary's own.
+    extra: Option<Box<BTreeSet<String>>>,
 }
+
+const STAR: u32 = 1 << ABLY.len();
 
 impl Operations {
     /// `["*"]`: every operation, those of the future too.
-    pub const ALL: Self = Self(Which::All);
+    pub const ALL: Self = Self { bits: STAR, extra: None };
+    /// No operation at all, which never stands in a [`Capability`](crate::Capability).
+    pub(super) const NONE: Self = Self { bits: 0, extra: None };
 
-    const fn listed(ably: u32, extra: BTreeSet<String>) -> Self {
-        Self(Which::Listed { ably, extra })
+    fn ably(at: usize) -> Self {
+        Self { bits: 1 << at, extra: None }
     }
 
-    /// No operation at all, which never stands in a [`Capability`](crate::Capability).
-    pub(super) const fn none() -> Self {
-        Self::listed(0, BTreeSet::new())
+    fn extra(names: impl IntoIterator<Item = String>) -> Option<Box<BTreeSet<String>>> {
+        let names: BTreeSet<String> = names.into_iter().collect();
+        (!names.is_empty()).then(|| Box::new(names))
     }
 
     /// Whether it is `*`.
     pub fn is_all(&self) -> bool {
-        matches!(self.0, Which::All)
+        self.bits & STAR != 0
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        matches!(&self.0, Which::Listed { ably: 0, extra } if extra.is_empty())
+        *self == Self::NONE
     }
 
-    pub(super) fn join(&mut self, other: &Self) {
-        match (&mut self.0, &other.0) {
-            (Which::All, _) => {}
-            (_, Which::All) => *self = Self::ALL,
-            (Which::Listed { ably, extra }, Which::Listed { ably: theirs, extra: their_extra }) => {
-                *ably |= theirs;
-                extra.extend(their_extra.iter().cloned());
+    /// What either permits.
+    pub(super) fn union(&self, other: &Self) -> Self {
+        match (self.is_all() || other.is_all(), &self.extra, &other.extra) {
+            (true, ..) => Self::ALL,
+            (false, ours, theirs) => {
+                let extra = Self::extra(ours.iter().chain(theirs).flat_map(|names| names.iter().cloned()));
+                Self { bits: self.bits | other.bits, extra }
             }
         }
     }
 
     /// What both permit: `*` against a list gives the list.
     pub(super) fn common(&self, other: &Self) -> Self {
-        match (&self.0, &other.0) {
-            (Which::All, _) => other.clone(),
-            (_, Which::All) => self.clone(),
-            (Which::Listed { ably, extra }, Which::Listed { ably: theirs, extra: their_extra }) => {
-                Self::listed(ably & theirs, extra.intersection(their_extra).cloned().collect())
-            }
+        if self.is_all() {
+            return other.clone();
         }
+        if other.is_all() {
+            return self.clone();
+        }
+        let extra = match (&self.extra, &other.extra) {
+            (Some(ours), Some(theirs)) => Self::extra(ours.intersection(theirs).cloned()),
+            _ => None,
+        };
+        Self { bits: self.bits & other.bits, extra }
     }
 
     /// What is left without `other`. Only `*` takes `*` away: a list never adds up to it.
     pub(super) fn without(&self, other: &Self) -> Self {
-        match (&self.0, &other.0) {
-            (_, Which::All) => Self::none(),
-            (Which::All, _) => Self::ALL,
-            (Which::Listed { ably, extra }, Which::Listed { ably: theirs, extra: their_extra }) => {
-                Self::listed(ably & !theirs, extra.difference(their_extra).cloned().collect())
-            }
+        if other.is_all() {
+            return Self::NONE;
         }
+        if self.is_all() {
+            return Self::ALL;
+        }
+        let extra = match (&self.extra, &other.extra) {
+            (Some(ours), Some(theirs)) => Self::extra(ours.difference(theirs).cloned()),
+            (ours, _) => ours.clone(),
+        };
+        Self { bits: self.bits & !other.bits, extra }
     }
 
     /// The names in canonical order, `*` alone where everything is permitted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        static NONE: BTreeSet<String> = BTreeSet::new();
-        let (all, ably, extra) = match &self.0 {
-            Which::All => (Some("*"), 0, &NONE),
-            Which::Listed { ably, extra } => (None, *ably, extra),
-        };
-        let mut ably = (0..ABLY.len()).filter(move |at| ably & (1 << at) != 0).map(|at| ABLY[at]).peekable();
-        let mut extra = extra.iter().map(String::as_str).peekable();
+        let star = self.is_all().then_some("*");
+        let mut ably = (0..ABLY.len()).filter(|at| self.bits & (1 << at) != 0).map(|at| ABLY[at]).peekable();
+        let mut extra = self.extra.iter().flat_map(|names| names.iter()).map(String::as_str).peekable();
         let listed = iter::from_fn(move || match (ably.peek(), extra.peek()) {
             (Some(one), Some(other)) if other < one => extra.next(),
             (Some(_), _) => ably.next(),
             (None, _) => extra.next(),
         });
-        all.into_iter().chain(listed)
+        star.into_iter().chain(listed)
     }
 
     /// Each of them alone, with its name.
     pub fn each(&self) -> impl Iterator<Item = (&str, Self)> {
         self.names().map(|name| {
             let alone = match ABLY.binary_search(&name) {
-                Ok(at) => Self::listed(1 << at, BTreeSet::new()),
-                Err(_) if self.is_all() => Self::ALL,
-                Err(_) => Self::listed(0, BTreeSet::from([name.to_owned()])),
+                Ok(at) => Self::ably(at),
+                Err(_) if name == "*" => Self::ALL,
+                Err(_) => Self { bits: 0, extra: Self::extra([name.to_owned()]) },
             };
             (name, alone)
         })

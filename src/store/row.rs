@@ -11,7 +11,7 @@ pub(crate) fn write(grant: &Grant) -> Option<String> {
 pub(crate) fn read(text: &str, now: u64, vocabulary: &Vocabulary) -> Option<Grant> {
     let (since, capability) = text.split_once('.')?;
     let since = since.parse().ok().filter(|since| *since <= now.saturating_add(MAX_AHEAD))?;
-    let grant = Grant { capability: canonical(capability, vocabulary)?, since };
+    let grant = Grant { capability: canonical(capability.to_owned(), vocabulary)?, since };
     (write(&grant)? == text).then_some(grant)
 }
 
