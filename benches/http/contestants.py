@@ -1,0 +1,57 @@
+"""Who is compared, and how each is started. All get the same secrets; of requests only accrue keeps a log and metrics."""
+
+import secrets
+from dataclasses import dataclass, field
+
+import build
+from process import Process
+
+ACCRUE_CONFIG = """
+admin = "127.0.0.1:0"                   # so that metrics are counted
+
+[authenticate.header]
+name         = "x-client-id"
+proxy_secret = "{proxy_secret}"
+
+[permission.rules]
+"chat:*" = ["subscribe", "publish"]
+"""
+
+
+OTHERS = ()
+
+
+@dataclass
+class Settings:
+    """Fresh for every run; and the nonces that were seen in it."""
+
+    ably_key: str = field(default_factory=lambda: f"appId.keyId:{secrets.token_urlsafe(24)}")
+    proxy_secret: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    sealing_secret: str = field(default_factory=lambda: f"k1:{secrets.token_urlsafe(32)}")
+    cookie_secret: str = field(default_factory=lambda: secrets.token_urlsafe(48))
+    nonces: set = field(default_factory=set)
+
+
+class Contestants:
+    def __init__(self, folder, settings):
+        self.folder = folder
+        self.key = {"ABLY_API_KEY": settings.ably_key}
+        self.sealing = {"ACCRUE_SECRETS": settings.sealing_secret}
+        self.config = folder / "accrue.toml"
+        self.config.write_text(ACCRUE_CONFIG.format(proxy_secret=settings.proxy_secret))
+
+    def accrue(self):
+        argv = [build.ACCRUE, "serve", "--config", self.config, "--listen", "127.0.0.1:{port}"]
+        return self._start(argv, self.key | self.sealing)
+
+    def floor(self, answer):
+        """Gives this one answer, whatever it is asked."""
+        file = self.folder / "answer"
+        file.write_bytes(answer.raw)
+        process = self._start([build.PROGRAMS / "floor", file], {})
+        # it has read the file when it listens
+        process.connect().close()
+        return process
+
+    def _start(self, argv, env):
+        return Process(argv, env, self.folder / f"{argv[0].name}.log")
