@@ -1,8 +1,10 @@
 """Builds what is missing, and says which versions there are."""
 
+import json
 import os
 import pathlib
 import platform
+import shutil
 import subprocess
 import tomllib
 
@@ -11,16 +13,46 @@ ROOT = HERE.parents[1]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 PROGRAMS = TARGET / "http" / "release"
 ACCRUE = pathlib.Path(os.environ.get("ACCRUE", TARGET / "release" / "accrue")).resolve()
+NODE = shutil.which("node")
+# the system's is built with profiles; one that was compiled without takes 1.4 times as long
+PYTHON = os.environ.get("PYTHON", "/usr/bin/python3")
+FASTAPI_PYTHON = HERE / "fastapi/.venv/bin/python"
 
 
 def build(others):
     cargo(HERE, TARGET / "http")
     if "ACCRUE" not in os.environ:
         cargo(ROOT, TARGET)
+    if "express" in others:
+        express = HERE / "express"
+        once(express / "package-lock.json", express / "node_modules", npm_ci)
+    if "fastapi" in others:
+        fastapi = HERE / "fastapi"
+        once(fastapi / "requirements.txt", fastapi / ".venv", python_venv)
 
 
 def cargo(package, target):
     run("cargo", "build", "--locked", "--release", "--quiet", "--target-dir", target, cwd=package)
+
+
+def once(lock, folder, install):
+    """Installs into `folder` what `lock` lists, unless that is there already."""
+    installed = folder / "installed"
+    if not installed.exists() or installed.read_text() != lock.read_text():
+        install(lock, folder)
+        installed.write_text(lock.read_text())
+
+
+def npm_ci(lock, _):
+    if not NODE or not shutil.which("npm"):
+        raise SystemExit("express needs Node 20 or newer, with npm")
+    run("npm", "ci", "--no-audit", "--no-fund", "--silent", cwd=lock.parent)
+
+
+def python_venv(lock, folder):
+    # Debian's: apt-get install python3-venv
+    run(PYTHON, "-m", "venv", "--clear", folder)
+    run(folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", lock)
 
 
 def run(*argv, **options):
@@ -49,11 +81,20 @@ def machine():
 
 def versions(others):
     rust = locked(HERE / "Cargo.lock")
-    accrue = output(ACCRUE, "--version").split()[-1]
-    found = {"accrue": accrue, "hyper": rust["hyper"], "tokio": rust["tokio"]}
-    return found | {"rustc": output("rustc", "--version").split()[1], "wrk": output("wrk", "--version").split()[1]}
+    found = {"accrue": said(ACCRUE, "--version"), "hyper": rust["hyper"], "tokio": rust["tokio"], "rustc": said("rustc", "--version")}
+    if "axum" in others:
+        found |= {name: rust[name] for name in ("axum", "axum-extra")}
+    if "express" in others:
+        packages = json.loads((HERE / "express/package-lock.json").read_text())["packages"]
+        found |= {"Node": said(NODE, "--version")} | {name: packages[f"node_modules/{name}"]["version"] for name in ("express", "ably")}
+    if "fastapi" in others:
+        pinned = dict(line.split(" ")[0].split("==") for line in (HERE / "fastapi/requirements.txt").open() if "==" in line and line[0] != "#")
+        found |= {"Python": said(FASTAPI_PYTHON, "--version")} | {name: pinned[name] for name in ("fastapi", "uvicorn", "uvloop", "httptools")}
+        found |= {"ably-python": pinned["ably"]}
+    return found | {"wrk": said("wrk", "--version")}
 
 
-def output(*argv):
-    """What it says first; `wrk --version` ends with status 1."""
-    return subprocess.run(argv, capture_output=True, text=True).stdout.splitlines()[0]
+def said(*argv):
+    """The version in what it says first (`wrk --version` has its usage in it, and ends with status 1)."""
+    first = subprocess.run(argv, capture_output=True, text=True).stdout.splitlines()[0]
+    return next(word for word in first.removeprefix("wrk debian/").lstrip("v").split() if word[0].isdigit())

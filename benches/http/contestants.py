@@ -1,5 +1,6 @@
 """Who is compared, and how each is started. All get the same secrets; of requests only accrue keeps a log and metrics."""
 
+import pathlib
 import secrets
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ proxy_secret = "{proxy_secret}"
 """
 
 
-OTHERS = ()
+OTHERS = ("axum", "express", "fastapi")
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Contestants:
         self.folder = folder
         self.key = {"ABLY_API_KEY": settings.ably_key}
         self.sealing = {"ACCRUE_SECRETS": settings.sealing_secret}
+        self.secrets = self.key | {"COOKIE_SECRET": settings.cookie_secret, "PROXY_SECRET": settings.proxy_secret}
         self.config = folder / "accrue.toml"
         self.config.write_text(ACCRUE_CONFIG.format(proxy_secret=settings.proxy_secret))
 
@@ -53,5 +55,16 @@ class Contestants:
         process.connect().close()
         return process
 
+    def axum(self):
+        return self._start([build.PROGRAMS / "axum_jar"], self.secrets)
+
+    def express(self):
+        return self._start([build.NODE, build.HERE / "express/server.mjs"], self.secrets | {"NODE_ENV": "production"})
+
+    def fastapi(self):
+        options = "--host 127.0.0.1 --port {port} --loop uvloop --http httptools --no-access-log --log-level warning"
+        argv = [build.FASTAPI_PYTHON, "-m", "uvicorn", "server:app", "--app-dir", build.HERE / "fastapi", *options.split()]
+        return self._start(argv, self.secrets)
+
     def _start(self, argv, env):
-        return Process(argv, env, self.folder / f"{argv[0].name}.log")
+        return Process(argv, env, self.folder / f"{pathlib.Path(argv[0]).name}.log")

@@ -1,6 +1,7 @@
 """Load from wrk, on the other core, and what the server's process spent on it."""
 
 import json
+import os
 import pathlib
 import resource
 import signal
@@ -13,6 +14,7 @@ LUA = pathlib.Path(__file__).with_name("wrk.lua")
 
 def put(process, load, seconds):
     """One sample: all other servers are paused."""
+    os.truncate(process.log, 0)
     process.resume()
     time.sleep(0.05)
     argv = ["wrk", "-t1", f"-c{CONNECTIONS}", "-d1h", "--timeout", "10s", "-s", LUA]
