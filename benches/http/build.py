@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import shutil
 import subprocess
 import tomllib
@@ -52,7 +53,8 @@ def npm_ci(lock, _):
 def python_venv(lock, folder):
     # Debian's: apt-get install python3-venv
     run(PYTHON, "-m", "venv", "--clear", folder)
-    run(folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", lock)
+    pip = (folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes")
+    run(*pip, "-r", lock)
 
 
 def run(*argv, **options):
@@ -70,26 +72,32 @@ def same_floor():
     ours, theirs = locked(HERE / "Cargo.lock"), locked(ROOT / "Cargo.lock")
     for name in ("bytes", "http", "httparse", "hyper", "hyper-util", "mio", "tokio"):
         if ours[name] != theirs[name]:
-            raise SystemExit(f"{name} is {ours[name]} here and {theirs[name]} in accrue: cargo update -p {name} --precise {theirs[name]}")
+            advice = f"cargo update -p {name} --precise {theirs[name]}"
+            raise SystemExit(f"{name} is {ours[name]} here and {theirs[name]} in accrue: {advice}")
 
 
 def machine():
     with open("/proc/cpuinfo") as cpuinfo:
-        model = next((line.split(": ")[1].strip() for line in cpuinfo if line.startswith("model name")), platform.machine())
-    return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}"
+        models = [line.split(": ")[1].strip() for line in cpuinfo if line.startswith("model name")]
+    # not every architecture names one
+    return f"{(models or [platform.machine()])[0]}, {os.cpu_count()} cores, Linux {platform.release()}"
 
 
 def versions(others):
     rust = locked(HERE / "Cargo.lock")
-    found = {"accrue": said(ACCRUE, "--version"), "hyper": rust["hyper"], "tokio": rust["tokio"], "rustc": said("rustc", "--version")}
+    found = {"accrue": said(ACCRUE, "--version"), "rustc": said("rustc", "--version")}
+    found |= {name: rust[name] for name in ("hyper", "tokio")}
     if "axum" in others:
         found |= {name: rust[name] for name in ("axum", "axum-extra")}
     if "express" in others:
         packages = json.loads((HERE / "express/package-lock.json").read_text())["packages"]
-        found |= {"Node": said(NODE, "--version")} | {name: packages[f"node_modules/{name}"]["version"] for name in ("express", "ably")}
+        found |= {"Node": said(NODE, "--version")}
+        found |= {name: packages[f"node_modules/{name}"]["version"] for name in ("express", "ably")}
     if "fastapi" in others:
-        pinned = dict(line.split(" ")[0].split("==") for line in (HERE / "fastapi/requirements.txt").open() if "==" in line and line[0] != "#")
-        found |= {"Python": said(FASTAPI_PYTHON, "--version")} | {name: pinned[name] for name in ("fastapi", "uvicorn", "uvloop", "httptools")}
+        requirements = (HERE / "fastapi/requirements.txt").read_text()
+        pinned = dict(re.findall(r"^([a-z-]+)==(\S+)", requirements, re.MULTILINE))
+        found |= {"Python": said(FASTAPI_PYTHON, "--version")}
+        found |= {name: pinned[name] for name in ("fastapi", "uvicorn", "uvloop", "httptools")}
         found |= {"ably-python": pinned["ably"]}
     return found | {"wrk": said("wrk", "--version")}
 

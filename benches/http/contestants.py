@@ -1,4 +1,4 @@
-"""Who is compared, and how each is started. All get the same secrets; of requests only accrue keeps a log and metrics."""
+"""Who is compared, and how each is started. Only accrue logs and counts requests."""
 
 import pathlib
 import secrets
@@ -47,13 +47,10 @@ class Contestants:
         return self._start(argv, self.key | self.sealing)
 
     def floor(self, answer):
-        """Gives this one answer, whatever it is asked."""
+        """Gives this one answer, whatever it is asked. It has read the file once it listens."""
         file = self.folder / "answer"
         file.write_bytes(answer.raw)
-        process = self._start([build.PROGRAMS / "floor", file], {})
-        # it has read the file when it listens
-        process.connect().close()
-        return process
+        return self._start([build.PROGRAMS / "floor", file], {})
 
     def axum(self):
         return self._start([build.PROGRAMS / "axum_jar"], self.secrets)
@@ -63,8 +60,8 @@ class Contestants:
 
     def fastapi(self):
         options = "--host 127.0.0.1 --port {port} --loop uvloop --http httptools --no-access-log --log-level warning"
-        argv = [build.FASTAPI_PYTHON, "-m", "uvicorn", "server:app", "--app-dir", build.HERE / "fastapi", *options.split()]
-        return self._start(argv, self.secrets)
+        argv = [build.FASTAPI_PYTHON, "-m", "uvicorn", "server:app", "--app-dir", build.HERE / "fastapi"]
+        return self._start([*argv, *options.split()], self.secrets)
 
     def _start(self, argv, env):
         return Process(argv, env, self.folder / f"{pathlib.Path(argv[0]).name}.log")

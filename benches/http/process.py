@@ -41,7 +41,7 @@ class Process:
         self.pid = self.popen.pid
 
     def cpu_seconds(self):
-        """What all its threads have used, the ended ones too, in user mode and in the kernel: clock_getcpuclockid(3)."""
+        """What all its threads have used, ended ones too, in user mode and in the kernel: clock_getcpuclockid(3)."""
         return time.clock_gettime_ns((~self.pid << 3) | 2) / 1e9
 
     def resident_bytes(self):

@@ -19,7 +19,7 @@ BY_LOAD, BY_OTHERS = " \\*", " †"
 class Figures:
     def __init__(self, samples):
         self.samples = samples
-        self.names = list(dict.fromkeys(sample["contestant"] for sample in sorted(samples, key=lambda s: list(TITLES).index(s["contestant"]))))
+        self.names = sorted({sample["contestant"] for sample in samples}, key=list(TITLES).index)
         self.sizes = sorted({sample["channels"] for sample in samples})
 
     def of(self, name, size, what):
@@ -62,7 +62,9 @@ def row(*cells):
 
 def digits(number):
     """Three of them."""
-    return f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
+    if number >= 100:
+        return f"{number:,.0f}"
+    return f"{number:.1f}" if number >= 10 else f"{number:.2f}" if number >= 0.1 else f"{number:.3f}"
 
 
 def markdown(figures, footprint, machine, versions):
@@ -72,19 +74,22 @@ def markdown(figures, footprint, machine, versions):
     yield ""
     yield from figures.table("cpu_us_per_request", "CPU time per request, µs", digits)
     yield ""
-    yield from figures.table("requests_per_second", f"requests/s, {load.CONNECTIONS} connections", lambda n: f"{n:,.0f}")
+    head = f"requests/s, {load.CONNECTIONS} connections"
+    yield from figures.table("requests_per_second", head, lambda number: f"{number:,.0f}")
     yield ""
     yield "Median of all rounds, and the median (least–greatest) of the ratios to the floor in the same round."
     limits = {figures.limit(name, size) for name in figures.names for size in figures.sizes}
     if BY_LOAD in limits:
         yield f"{BY_LOAD.strip()} The load generator could do no more; the server used less than 95 % of its core."
     if BY_OTHERS in limits:
-        yield f"{BY_OTHERS.strip()} Something else ran on these cores, so that the server had less than 95 % of its own."
+        yield f"{BY_OTHERS.strip()} Something else ran on these cores; the server got less than 95 % of its own."
     yield ""
     yield row("", "floor", "accrue")
     yield row("---", "---:", "---:")
     for what, unit in FOOTPRINT.items():
-        yield row(what, *(unit(footprint[name][what]) if what in footprint[name] else "" for name in ("floor", "accrue")))
+        values = [footprint[name].get(what) for name in ("floor", "accrue")]
+        if any(values):
+            yield row(what, *(unit(value) if value else "" for value in values))
 
 
 def megabytes(number):
@@ -102,12 +107,13 @@ FOOTPRINT = {
 
 def bounds(figures, footprint):
     """What is aimed at, what it is, and whether that is enough."""
+    cpu = "CPU time per request"
     for size, most in ((10, 1.30), (3, 1.20), (50, 1.75)):
-        yield at_most(f"CPU time per request to the floor's, {size} channels", figures.ratio("accrue", "floor", size), most, "×")
+        yield at_most(f"{cpu} to the floor's, {size} channels", figures.ratio("accrue", "floor", size), most, "×")
     for name, least in (("express", 20), ("fastapi", 20), ("axum", 2)):
         if name in figures.names:
             value = figures.ratio(name, "accrue", 10)
-            yield line(f"{name}'s CPU time per request to accrue's, 10 channels", value, f"≥ {least}×", "×", value >= least)
+            yield line(f"{name}'s {cpu} to accrue's, 10 channels", value, f"≥ {least}×", "×", value >= least)
     memory = "resident memory, 1,000 connections"
     yield at_most(f"{memory}, to the floor's", footprint["accrue"][memory] / footprint["floor"][memory], 1.05, "×")
     yield at_most("from exec to the first answer", footprint["accrue"]["from exec to the first answer"] * 1e3, 5, " ms")
