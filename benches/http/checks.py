@@ -47,7 +47,7 @@ class Checks:
         more = {"chat:NEW": ["history", "subscribe"]}
         self.expect(self.token(self.ask(more, cookies)) == held | wish, "history is granted")
         self.expect(self.ask(None).status != 200, "a token for nothing at all")
-        self.expect(self.token(self.ask(wish, cookies, client="bob"), "bob") == wish, "bob has what alice holds")
+        self.expect(self.token(self.ask(wish, cookies, client="carol"), "carol") == wish, "carol has what alice holds")
         for name, value in cookies.items():
             for at in (0, len(value) // 2, len(value) - 1):
                 changed = cookies | {name: value[:at] + ("A" if value[at] != "A" else "B") + value[at + 1 :]}
