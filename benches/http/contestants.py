@@ -18,7 +18,6 @@ proxy_secret = "{proxy_secret}"
 "chat:*" = ["subscribe", "publish"]
 """
 
-
 OTHERS = ("axum", "express", "fastapi")
 
 

@@ -12,7 +12,6 @@ TITLES = {
     "fastapi": "FastAPI, `ably`",
 }
 
-
 BY_LOAD, BY_OTHERS = " \\*", " †"
 
 
