@@ -106,6 +106,9 @@ FOOTPRINT = {
 
 def bounds(figures, footprint):
     """What is aimed at, what it is, and whether that is enough."""
+    if any(figures.limit(name, size) == BY_OTHERS for name in ("floor", "accrue") for size in figures.sizes):
+        yield "Something else ran on these cores. That costs the floor more than others, so its ratios are too small."
+        yield ""
     cpu = "CPU time per request"
     for size, most in ((10, 1.30), (3, 1.20), (50, 1.75)):
         yield at_most(f"{cpu} to the floor's, {size} channels", figures.ratio("accrue", "floor", size), most, "×")
