@@ -99,7 +99,8 @@ impl SealingKeys {
     /// Whether sealing this grant makes a text of no more bytes than this.
     pub(crate) fn fits(&self, grant: &Grant, most: usize) -> bool {
         let Some(secret) = self.secrets.first() else { return false };
-        let around = VERSION.len() + 1 + 1 + secret.kid.len() + 1 + digits(grant.since) + 1 + 1 + DIGEST_CHARS;
+        let around =
+            VERSION.len() + 1 + 1 + secret.kid.len() + 1 + digits(grant.since) + 1 + 1 + DIGEST_CHARS;
         // most fit as they are, which is much cheaper to find out
         let plain = (grant.capability.as_str().len() * 4).div_ceil(3);
         is_sealable(grant)

@@ -119,23 +119,17 @@ impl Held {
         let oldest = self.fresh.iter().map(|kept| kept.grant.since).fold(since, u64::min);
         let grant = |capability| Grant { capability, since: oldest };
 
-        let base = permitted.held();
-        if !base.is_empty() && !room(&grant(base)) {
-            // Two tabs, both nearly full: nothing is folded. But what the check has said is heeded, and what an old
-            // secret sealed is sealed anew. What a fresh grant covers was not asked about, so it renews nothing.
-            let rest = |kept: &Kept| kept.grant.capability.permitted_by(permitted.rechecked());
-            let renewed = |kept: &Kept| Grant { capability: rest(kept), since };
-            let (whole, narrowed): (Vec<&Kept>, Vec<&Kept>) =
-                answered.into_iter().partition(|kept| rest(kept) == kept.grant.capability);
-            let again = each_to(whole, renewed, room).and(each_to(narrowed, renewed, &|_| true));
-            let outdated = self.fresh.iter().filter(|kept| !kept.current);
-            let change = again.and(each_to(outdated, |kept| kept.grant.clone(), room));
-            let full = permitted.keep_added(|_| false);
-            return Folded { permitted, change, full };
+        let fits = |permitted: &Permitted| room(&grant(permitted.to_remember())) && terms.fit(permitted);
+        let mut remembered = grant(permitted.to_remember());
+        let mut full = Capability::default();
+        if !remembered.capability.is_empty() && !(room(&remembered) && terms.fit(&permitted)) {
+            let base = permitted.held();
+            if !base.is_empty() && !room(&grant(base)) {
+                return self.unfolded(permitted, answered, since, room);
+            }
+            full = permitted.keep_added(fits);
+            remembered = grant(permitted.to_remember());
         }
-
-        let full =
-            permitted.keep_added(|permitted| room(&grant(permitted.to_remember())) && terms.fit(permitted));
 
         let anything_added = !permitted.added().is_empty();
         let must_write = anything_added
@@ -143,10 +137,30 @@ impl Held {
             || self.fresh.len() > 1
             || self.fresh.iter().any(|kept| !kept.current);
         let change = if must_write {
-            replace(self.fresh.iter().chain(answered), grant(permitted.to_remember()))
+            replace(self.fresh.iter().chain(answered), remembered)
         } else {
             Change::default()
         };
+        Folded { permitted, change, full }
+    }
+
+    /// Two tabs, both nearly full: nothing is folded. But what the check has said is heeded, and what an old secret
+    /// sealed is sealed anew. What a fresh grant covers was not asked about, so it renews nothing.
+    fn unfolded(
+        &self,
+        mut permitted: Permitted,
+        answered: Vec<&Kept>,
+        since: u64,
+        room: &Room<'_>,
+    ) -> Folded {
+        let rest = |kept: &Kept| kept.grant.capability.permitted_by(permitted.rechecked());
+        let renewed = |kept: &Kept| Grant { capability: rest(kept), since };
+        let (whole, narrowed): (Vec<&Kept>, Vec<&Kept>) =
+            answered.into_iter().partition(|kept| rest(kept) == kept.grant.capability);
+        let again = each_to(whole, renewed, room).and(each_to(narrowed, renewed, &|_| true));
+        let outdated = self.fresh.iter().filter(|kept| !kept.current);
+        let change = again.and(each_to(outdated, |kept| kept.grant.clone(), room));
+        let full = permitted.keep_added(|_| false);
         Folded { permitted, change, full }
     }
 
@@ -208,7 +222,7 @@ fn replace<'a>(kept: impl IntoIterator<Item = &'a Kept>, grant: Grant) -> Change
 }
 
 fn union<'a>(kept: impl IntoIterator<Item = &'a Kept>) -> Capability {
-    kept.into_iter().fold(Capability::default(), |all, kept| all.union(&kept.grant.capability))
+    Capability::union_of(kept.into_iter().map(|kept| &kept.grant.capability))
 }
 
 fn ids<'a>(kept: impl IntoIterator<Item = &'a Kept>) -> Vec<String> {

@@ -134,7 +134,8 @@ mod https;
 mod serve;
 
 pub use capability::{
-    Capability, CapabilityError, EntryProblem, Operations, Resource, ResourceError, Vocabulary, VocabularyError,
+    Capability, CapabilityError, EntryProblem, Operations, Resource, ResourceError, Vocabulary,
+    VocabularyError,
 };
 pub use client::{Client, ClientId, ClientIdError};
 pub use grant::{

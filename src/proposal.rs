@@ -99,15 +99,19 @@ impl Proposal {
 impl Terms<'_> {
     /// All that would be signed.
     fn signed(&self, permitted: &Permitted) -> Capability {
-        permitted.to_remember().union(&permitted.tolerated).union(self.given).cut_to(self.ceiling)
+        Capability::union_of(self.parts(permitted)).cut_to(self.ceiling)
     }
 
     /// Whether what would be signed stays within the limit.
     pub(crate) fn fit(&self, permitted: &Permitted) -> bool {
-        let parts = [&*permitted.carried, &permitted.rechecked, &permitted.added, &permitted.tolerated, self.given];
         // together they are no longer than one by one
-        parts.iter().map(|part| part.as_str().len()).sum::<usize>() <= MAX_SIGNED_BYTES
+        self.parts(permitted).iter().map(|part| part.as_str().len()).sum::<usize>() <= MAX_SIGNED_BYTES
             || self.signed(permitted).as_str().len() <= MAX_SIGNED_BYTES
+    }
+
+    fn parts<'a>(&'a self, permitted: &'a Permitted) -> [&'a Capability; 5] {
+        let Permitted { carried, rechecked, added, tolerated, .. } = permitted;
+        [carried, rechecked, added, tolerated, self.given]
     }
 }
 
@@ -129,12 +133,12 @@ pub(crate) struct Permitted {
 impl Permitted {
     /// What goes into the grant: never what is given to everyone.
     pub(crate) fn to_remember(&self) -> Capability {
-        self.held().union(&self.added)
+        Capability::union_of([&*self.carried, &self.rechecked, &self.added])
     }
 
     /// That, without what this answer adds.
     pub(crate) fn held(&self) -> Capability {
-        self.carried.union(&self.rechecked)
+        Capability::union_of([&*self.carried, &self.rechecked])
     }
 
     /// What goes into the token: that, plus what is given, cut down to what the key may do. `None` if that is
@@ -177,9 +181,6 @@ impl Permitted {
 
     /// Of what was added, keeps entry by entry what fits, and returns the rest.
     pub(crate) fn keep_added(&mut self, fits: impl Fn(&Self) -> bool) -> Capability {
-        if self.added.is_empty() || fits(self) {
-            return Capability::default();
-        }
         let mut rest = Capability::default();
         for (resource, operations) in mem::take(&mut self.added).iter() {
             self.added.insert(resource, operations);

@@ -251,7 +251,10 @@ fn containing_is_an_order() {
     for (pattern, others) in &inside {
         assert!(others.contains(pattern), "{pattern} contains itself");
         for other in others {
-            assert!(other == pattern || !other.contains(**pattern), "{pattern} and {other} contain each other");
+            assert!(
+                other == pattern || !other.contains(**pattern),
+                "{pattern} and {other} contain each other"
+            );
             for third in &inside[*other] {
                 assert!(pattern.contains(**third), "{pattern} contains {other} contains {third}");
             }

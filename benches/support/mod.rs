@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker};
 
 use accrue::ably::{ApiKey, Format, Token, Ttl};
 use accrue::{
-    Ask, AuthService, Body, Capability, Client, ClientId, Grant, Issued, Issuer, Moment, ProxyHeader, Rules, Sealing,
-    SealingKeys, SealingSecret, ServiceSettings, Strategy, Unsealed, Vocabulary,
+    Ask, AuthService, Body, Capability, Client, ClientId, Grant, Issued, Issuer, Moment, ProxyHeader, Rules,
+    Sealing, SealingKeys, SealingSecret, ServiceSettings, Strategy, Unsealed, Vocabulary,
 };
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderName, Request, Response};
@@ -41,7 +41,8 @@ impl Scene {
     pub(crate) fn new(channels: usize) -> Self {
         let vocabulary = Vocabulary::default();
         let key = ApiKey::parse("app.key:an-ably-secret-of-usual-length-of-43-chars").expect("a key");
-        let secret = SealingSecret::parse("k1:3SE8zIQCZXN0mJTEi_D-a_xdOrWPfufospSBDHUzPSY").expect("a secret");
+        let secret =
+            SealingSecret::parse("k1:3SE8zIQCZXN0mJTEi_D-a_xdOrWPfufospSBDHUzPSY").expect("a secret");
         let keys = SealingKeys::new(&key, vec![secret]).expect("one secret");
         let issuer = || {
             let mut rules = Rules::default();
@@ -60,9 +61,19 @@ impl Scene {
 
         let mut scene = Self {
             text: held.to_string(),
-            issued: now(issuer().issue(ask(&client, &wish, &sealed), &moment())).expect("chat:* is permitted"),
+            issued: now(issuer().issue(ask(&client, &wish, &sealed), &moment()))
+                .expect("chat:* is permitted"),
             issuer: issuer(),
-            key, keys, vocabulary, client, held, wish, grant, sealed, service, cookie,
+            key,
+            keys,
+            vocabulary,
+            client,
+            held,
+            wish,
+            grant,
+            sealed,
+            service,
+            cookie,
         };
         let issued = scene.flow();
         assert_eq!(issued.permitted.capability(), &scene.held.clone().union(&scene.wish));
@@ -112,12 +123,20 @@ impl Scene {
     }
 
     fn sign(&self, format: Format) -> Token {
-        Token::sign(format, &self.key, &self.issued.permitted, &self.client, Ttl::from_millis(3_600_000), &moment())
+        Token::sign(
+            format,
+            &self.key,
+            &self.issued.permitted,
+            &self.client,
+            Ttl::from_millis(3_600_000),
+            &moment(),
+        )
     }
 
     /// From who asks to a signed token and a sealed grant.
     pub(crate) fn flow(&self) -> Issued {
-        now(self.issuer.issue(ask(&self.client, &self.wish, &self.sealed), &moment())).expect("chat:* is permitted")
+        now(self.issuer.issue(ask(&self.client, &self.wish, &self.sealed), &moment()))
+            .expect("chat:* is permitted")
     }
 
     /// As an SDK sends it through a proxy that says who it is.

@@ -25,16 +25,15 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Unauthenticate
     }
 }
 
-/// The name and value of every cookie of every `Cookie` header, the values as they are.
-pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (String, String)> {
-    headers.get_all(COOKIE).iter().flat_map(|field| {
+/// Shows the name and value of every cookie of every `Cookie` header, the values as they are.
+pub(crate) fn each_cookie(headers: &HeaderMap, mut see: impl FnMut(&str, &str)) {
+    for field in headers.get_all(COOKIE) {
         // another application's cookie may be anything, and must not cost us ours
-        let field = String::from_utf8_lossy(field.as_bytes()).into_owned();
-        Cookie::split_parse(field)
-            .filter_map(Result::ok)
-            .map(|cookie| (cookie.name().to_owned(), cookie.value().to_owned()))
-            .collect::<Vec<_>>()
-    })
+        let field = String::from_utf8_lossy(field.as_bytes());
+        for cookie in Cookie::split_parse(&*field).filter_map(Result::ok) {
+            see(cookie.name(), cookie.value());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -70,7 +69,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, HeaderValue::from_static("a=1; b=\"x%20y\"; =z; junk;c=d=e"));
         headers.append(COOKIE, HeaderValue::from_bytes(b"a=2; \xff=\xfe; f=").unwrap());
-        let found: Vec<_> = cookies(&headers).collect();
+        let mut found = Vec::new();
+        each_cookie(&headers, |name, value| found.push((name.to_owned(), value.to_owned())));
         let expected =
             [("a", "1"), ("b", "\"x%20y\""), ("c", "d=e"), ("a", "2"), ("\u{fffd}", "\u{fffd}"), ("f", "")];
         assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));

@@ -11,7 +11,7 @@ use http::{Extensions, HeaderMap};
 
 pub use claimed::Claimed;
 pub(crate) use credentials::bearer;
-pub(crate) use credentials::cookies;
+pub(crate) use credentials::each_cookie;
 pub use forward::ForwardAuth;
 pub use header::{ProxyHeader, ProxyHeaderError};
 #[cfg(feature = "jwt")]

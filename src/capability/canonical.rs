@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 
 use serde::{Serialize, Serializer};
 
@@ -20,35 +21,38 @@ impl Capability {
         if text == "{}" {
             return Some(Self::default());
         }
-        let mut capability = Self { entries: Vec::with_capacity(text.bytes().filter(|b| *b == b'[').count()), text };
+        let mut capability =
+            Self { entries: Vec::with_capacity(text.bytes().filter(|b| *b == b'[').count()), text };
         let text = capability.text.as_str();
-        let (mut start, mut last, mut last_list) = ("{".len(), None, "");
+        let (mut start, mut last, mut last_list) = ("{".len(), None, None);
         if !text.starts_with('{') {
             return None;
         }
         loop {
-            let name_at = start + "\"".len();
             let (name, name_bytes) = read_name(text.get(start..)?.strip_prefix('"')?)?;
             let resource = Resource::parse(&name).ok()?;
+            let is_pattern = resource.is_pattern();
             if last.is_some_and(|last| last >= name) {
                 return None;
             }
-            let resource_end = name_at + name_bytes;
-            let list_at = resource_end + BETWEEN.len();
-            let list = text.get(resource_end..)?.strip_prefix(BETWEEN)?.split_once(']')?.0;
-            let operations = match capability.entries.last() {
-                // most channels have the same
-                Some(last) if list == last_list => last.operations.clone(),
-                _ => read_operations(list, vocabulary)?,
-            };
-            let end = list_at + list.len() + "]".len();
-            let is_pattern = resource.is_pattern();
+            let resource_end = start + "\"".len() + name_bytes;
+            let rest = &text[resource_end..];
+            let (list, operations) =
+                match (last_list.filter(|list| rest.starts_with(list)), capability.entries.last()) {
+                    // most channels have the same
+                    (Some(list), Some(last)) => (list, last.operations.clone()),
+                    _ => {
+                        let list = &rest[..=rest.find(']')?];
+                        (list, read_operations(list.strip_prefix(BETWEEN)?.strip_suffix(']')?, vocabulary)?)
+                    }
+                };
+            let end = resource_end + list.len();
             let unescaped = match &name {
                 Cow::Borrowed(_) => None,
                 Cow::Owned(name) => Some(name.as_str().into()),
             };
             capability.entries.push(Entry { resource_end, end, unescaped, is_pattern, operations });
-            (start, last, last_list) = (end + ",".len(), Some(name), list);
+            (start, last, last_list) = (end + ",".len(), Some(name), Some(list));
             match &text[end..] {
                 "}" => return Some(capability),
                 more if more.starts_with(',') => {}
@@ -80,22 +84,28 @@ impl Capability {
             self.text.push('"');
         }
         self.text.push(']');
-        self.close(Entry {
+        self.entries.push(Entry {
             resource_end,
             end: self.text.len(),
             unescaped: is_escaped.then(|| resource.as_str().into()),
             is_pattern: resource.is_pattern(),
             operations,
         });
+        self.text.push('}');
     }
 
-    /// Adds an entry of another capability behind all others.
-    pub(super) fn push_from(&mut self, other: &Self, at: usize) {
+    /// Adds entries of another capability behind all others.
+    pub(super) fn push_from(&mut self, other: &Self, entries: Range<usize>) {
+        let Some(last) = entries.clone().last() else { return };
         self.open();
-        let (start, entry) = (other.start(at), &other.entries[at]);
-        let here = self.text.len();
-        self.text.push_str(&other.text[start..entry.end]);
-        self.close(Entry { resource_end: here + entry.resource_end - start, end: self.text.len(), ..entry.clone() });
+        let (start, here) = (other.start(entries.start), self.text.len());
+        self.text.push_str(&other.text[start..other.entries[last].end]);
+        self.text.push('}');
+        self.entries.extend(other.entries[entries].iter().map(|entry| Entry {
+            resource_end: entry.resource_end - start + here,
+            end: entry.end - start + here,
+            ..entry.clone()
+        }));
     }
 
     fn open(&mut self) {
@@ -103,11 +113,6 @@ impl Capability {
             None => self.text.push('{'),
             Some(_) => self.text.push(','),
         }
-    }
-
-    fn close(&mut self, entry: Entry) {
-        self.entries.push(entry);
-        self.text.push('}');
     }
 
     /// Where an entry begins.

@@ -113,24 +113,32 @@ impl Capability {
             return other.clone();
         }
         let mut all = Self::with_room_for(self.text.len() + other.text.len(), self.len() + other.len());
-        let (mut ours, mut theirs) = (0, 0);
-        loop {
-            let order = match (ours < self.len(), theirs < other.len()) {
-                (true, true) => self.resource(ours).cmp(&other.resource(theirs)),
-                (true, false) => Ordering::Less,
-                (false, true) => Ordering::Greater,
-                (false, false) => return all,
-            };
-            match order {
-                Ordering::Less => all.push_from(self, ours),
-                Ordering::Greater => all.push_from(other, theirs),
-                Ordering::Equal => {
-                    let operations = self.entries[ours].operations.union(&other.entries[theirs].operations);
-                    all.push(self.resource(ours), operations);
+        let mut done = 0;
+        for (at, (resource, operations)) in other.iter().enumerate() {
+            match self.find(resource, done) {
+                Ok(same) => {
+                    all.push_from(self, done..same);
+                    all.push(resource, self.entries[same].operations.union(operations));
+                    done = same + 1;
+                }
+                Err(next) => {
+                    all.push_from(self, done..next);
+                    all.push_from(other, at..at + 1);
+                    done = next;
                 }
             }
-            ours += usize::from(order.is_le());
-            theirs += usize::from(order.is_ge());
+        }
+        all.push_from(self, done..self.len());
+        all
+    }
+
+    /// What any of them permits.
+    pub(crate) fn union_of<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut parts = parts.into_iter().filter(|part| !part.is_empty());
+        match (parts.next(), parts.next()) {
+            (None, _) => Self::default(),
+            (Some(one), None) => one.clone(),
+            (Some(one), Some(other)) => parts.fold(one.union(other), |all, part| all.union(part)),
         }
     }
 
@@ -181,21 +189,26 @@ impl Capability {
 
     /// Takes one entry away.
     pub(crate) fn remove(&mut self, resource: Resource<'_>) {
-        let Ok(unwanted) = self.find(resource) else { return };
-        let mut rest = Self::with_room_for(self.text.len(), self.len());
-        (0..self.len()).filter(|at| *at != unwanted).for_each(|at| rest.push_from(self, at));
-        *self = rest;
+        if let Ok(unwanted) = self.find(resource, 0) {
+            let mut rest = Self::with_room_for(self.text.len(), self.len());
+            rest.push_from(self, 0..unwanted);
+            rest.push_from(self, unwanted + 1..self.len());
+            *self = rest;
+        }
     }
 
-    /// What both permit, with a key of one entry that permits it all, as most do: itself.
+    /// What both permit, where the other is mostly a key that permits it all.
     #[must_use]
     pub(crate) fn cut_to(self, key: &Self) -> Self {
-        if key.len() == 1 && self.minus(key).is_empty() { self } else { self.intersect(key) }
+        // with more entries, the narrower ones would be added
+        let is_within =
+            || self.iter().all(|(resource, operations)| key.unmet(resource, operations).is_empty());
+        if key.len() == 1 && is_within() { self } else { self.intersect(key) }
     }
 
-    /// Where a resource is, or where it would be.
-    fn find(&self, resource: Resource<'_>) -> Result<usize, usize> {
-        let (mut low, mut high) = (0, self.len());
+    /// Where a resource is, or where it would be; not before `from`.
+    fn find(&self, resource: Resource<'_>, from: usize) -> Result<usize, usize> {
+        let (mut low, mut high) = (from, self.len());
         while low < high {
             let middle = low.midpoint(high);
             match self.resource(middle).cmp(&resource) {
@@ -216,10 +229,16 @@ impl Capability {
 
     /// Those of the operations that this does not permit on the resource.
     fn unmet(&self, resource: Resource<'_>, operations: &Operations) -> Operations {
-        let exact = self.find(resource).ok().map(|at| &self.entries[at].operations);
-        let patterns = (0..self.len()).filter(|at| self.entries[*at].is_pattern && self.resource(*at).contains(resource));
-        let permitted = exact.into_iter().chain(patterns.map(|at| &self.entries[at].operations));
-        permitted.fold(operations.clone(), |unmet, permitted| unmet.without(permitted))
+        let mut unmet = operations.clone();
+        if let Ok(same) = self.find(resource, 0) {
+            unmet = unmet.without(&self.entries[same].operations);
+        }
+        for (at, entry) in self.entries.iter().enumerate() {
+            if entry.is_pattern && self.resource(at).contains(resource) {
+                unmet = unmet.without(&entry.operations);
+            }
+        }
+        unmet
     }
 }
 

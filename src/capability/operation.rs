@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
-use std::iter;
 use std::fmt;
+use std::iter;
 
 /// The operations of Ably's capability table, `*` apart.
 const ABLY: [&str; 17] = [

@@ -40,7 +40,11 @@ impl<'a> Resource<'a> {
         if text.len() > Self::MAX_BYTES {
             return Err(ResourceError::TooLong);
         }
-        if text.contains(char::is_control) {
+        let has_control = match text.is_ascii() {
+            true => text.bytes().any(|b| b.is_ascii_control()),
+            false => text.contains(char::is_control),
+        };
+        if has_control {
             return Err(ResourceError::Control);
         }
         let (kind, name) = Kind::split(text).ok_or(ResourceError::Qualifier)?;
@@ -50,7 +54,8 @@ impl<'a> Resource<'a> {
             Some(c) if c == ':' || c == ',' || c.is_whitespace() => return Err(ResourceError::Start),
             Some(_) => {}
         }
-        let pattern = kind == Kind::Any || name.split(':').any(|segment| segment == "*");
+        let pattern =
+            kind == Kind::Any || (name.contains('*') && name.split(':').any(|segment| segment == "*"));
         Ok(Self { text, pattern })
     }
 
@@ -84,6 +89,9 @@ impl<'a> Resource<'a> {
 }
 
 fn segments_contain(pattern: &str, other: &str) -> bool {
+    if pattern == "*" {
+        return true;
+    }
     let mut theirs = other.split(':');
     let mut ours = pattern.split(':').peekable();
     while let Some(our) = ours.next() {

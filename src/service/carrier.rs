@@ -3,7 +3,7 @@ use cookie::{Cookie, SameSite};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::authenticate::cookies;
+use crate::authenticate::each_cookie;
 use crate::grant::Unreadable;
 use crate::issuer::{Report, SealedChange, looked_at};
 
@@ -144,8 +144,13 @@ impl Carrier {
             return Self::Header(texts.map(str::to_owned).collect());
         }
         let prefix = settings.prefix();
-        let candidates = cookies(headers).filter(|(name, _)| name.starts_with(&prefix));
-        Self::Cookies(candidates.map(|(name, value)| Candidate { name, value }).collect())
+        let mut candidates = Vec::new();
+        each_cookie(headers, |name, value| {
+            if name.starts_with(&prefix) {
+                candidates.push(Candidate { name: name.to_owned(), value: value.to_owned() });
+            }
+        });
+        Self::Cookies(candidates)
     }
 
     pub(crate) fn is_header(&self) -> bool {

@@ -137,7 +137,9 @@ pub(crate) fn error(status: StatusCode, code: u32, message: &str) -> Response<Bo
 
 /// 200 with just what SDKs accept.
 pub(crate) fn token(token: &Token) -> Response<Body> {
-    json(StatusCode::OK, serde_json::to_string(token).expect("numbers and texts serialise"))
+    let mut body = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut body, token).expect("numbers and texts serialise");
+    json(StatusCode::OK, body)
 }
 
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {
@@ -155,7 +157,7 @@ pub(crate) fn html(page: String) -> Response<Body> {
 }
 
 /// Without a charset: ably-js in Node compares the whole value of an error's type.
-pub(crate) fn json(status: StatusCode, body: String) -> Response<Body> {
+pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = with_type("application/json", body.into());
     *response.status_mut() = status;
     response

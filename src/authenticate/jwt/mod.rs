@@ -16,7 +16,7 @@ pub use error::SessionJwtError;
 use key_set::{KeySet, parse_algorithms};
 use remote::RemoteKeys;
 
-use super::{Authenticate, Caller, Unauthenticated, bearer, cookies, refused};
+use super::{Authenticate, Caller, Unauthenticated, bearer, each_cookie, refused};
 use crate::client::{Client, ClientId};
 use crate::grant::MAX_SINCE;
 use crate::http_client::{Endpoint, HttpClient};
@@ -236,8 +236,12 @@ impl Authenticate for SessionJwt {
         let Some(name) = &self.cookie else {
             return Err(refused("no Authorization header"));
         };
-        let mut sessions: Vec<String> =
-            cookies(&caller.headers).filter(|(found, _)| found == name).map(|(_, value)| value).collect();
+        let mut sessions: Vec<String> = Vec::new();
+        each_cookie(&caller.headers, |found, value| {
+            if found == name {
+                sessions.push(value.to_owned());
+            }
+        });
         sessions.dedup();
         match sessions.as_slice() {
             [] => Err(refused(format!("no cookie {name:?}"))),
