@@ -69,10 +69,11 @@ impl Bits {
     fn push(&mut self, value: u32, count: u32) {
         self.waiting |= u64::from(value) << self.count;
         self.count += count;
-        while self.count >= 8 {
-            self.written.push(self.waiting.to_le_bytes()[0]);
-            self.waiting >>= 8;
-            self.count -= 8;
+        // no value has more than 32 bits
+        if self.count >= 32 {
+            self.written.extend_from_slice(&self.waiting.to_le_bytes()[..4]);
+            self.waiting >>= 32;
+            self.count -= 32;
         }
     }
 
@@ -107,7 +108,8 @@ impl Bits {
     }
 
     fn finish(mut self) -> Vec<u8> {
-        self.push(0, 7);
+        let rest = self.count.div_ceil(8) as usize;
+        self.written.extend_from_slice(&self.waiting.to_le_bytes()[..rest]);
         self.written
     }
 }

@@ -122,7 +122,8 @@ impl Held {
         let fits = |permitted: &Permitted| room(&grant(permitted.to_remember())) && terms.fit(permitted);
         let mut remembered = grant(permitted.to_remember());
         let mut full = Capability::default();
-        if !remembered.capability.is_empty() && !(room(&remembered) && terms.fit(&permitted)) {
+        let all_fits = remembered.capability.is_empty() || (room(&remembered) && terms.fit(&permitted));
+        if !all_fits {
             let base = permitted.held();
             if !base.is_empty() && !room(&grant(base)) {
                 return self.unfolded(permitted, answered, since, room);

@@ -150,7 +150,8 @@ async fn connection<H: Handler>(
     let limits = server.limits;
     let service = service_fn(move |request| {
         let server = Arc::clone(&server);
-        async move { Ok::<_, Infallible>(server.answer(request, admitted).await) }
+        // in a box, or every idle connection would keep the 5 KiB that answering takes
+        Box::pin(async move { Ok::<_, Infallible>(server.answer(request, admitted).await) })
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -180,7 +181,7 @@ impl<H: Handler> Server<H> {
         let mut response = match served {
             true => {
                 let deadline = started + self.limits.body_timeout;
-                let request = request.map(|body| Timely { body, late: Box::pin(sleep_until(deadline)) });
+                let request = request.map(|body| Timely { body, deadline, late: None });
                 self.handler.handle(request).await
             }
             false => self.handler.overloaded(&request.into_parts().0),
@@ -194,7 +195,9 @@ impl<H: Handler> Server<H> {
 /// A body that has to be there by a certain time, however busily it drips.
 struct Timely {
     body: Incoming,
-    late: Pin<Box<Sleep>>,
+    deadline: Instant,
+    /// Set when there is something to wait for, which most requests have not.
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 impl http_body::Body for Timely {
@@ -208,7 +211,9 @@ impl http_body::Body for Timely {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        self.late.as_mut().poll(cx).map(|()| Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
+        let deadline = self.deadline;
+        let late = self.late.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        late.as_mut().poll(cx).map(|()| Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -558,7 +558,7 @@ fn wishes_are_admitted_in_canonical_order_while_there_is_room() {
         };
         let (mut taken, mut full) = (Capability::default(), Capability::default());
         for (resource, operations) in cap(&wishes).iter() {
-            let one = Capability::from_iter([(resource.clone(), operations.clone())]);
+            let one = Capability::from_iter([(resource, operations.clone())]);
             let with = taken.clone().union(&one);
             if fits(&with) { taken = with } else { full = full.union(&one) }
         }

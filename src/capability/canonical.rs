@@ -73,6 +73,8 @@ impl Capability {
 
     /// Adds an entry behind all others.
     pub(super) fn push(&mut self, resource: Resource<'_>, operations: Operations) {
+        let list: usize = operations.names().map(|name| "\"\",".len() + name.len()).sum();
+        self.text.reserve("{\"".len() + resource.as_str().len() + BETWEEN.len() + list + "]}".len());
         self.open();
         self.text.push('"');
         let is_escaped = push_escaped(&mut self.text, resource.as_str());

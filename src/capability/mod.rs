@@ -146,6 +146,9 @@ impl Capability {
     /// `*`; the operations of several entries add up.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Self {
+        if other.is_empty() {
+            return self.clone();
+        }
         self.each(|resource, operations| other.unmet(resource, operations))
     }
 

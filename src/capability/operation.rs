@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::iter;
+use std::sync::Arc;
 
 /// The operations of Ably's capability table, `*` apart.
 const ABLY: [&str; 17] = [
@@ -90,8 +91,8 @@ fn well_formed(name: &str) -> bool {
 pub struct Operations {
     /// A bit for each of Ably's, and one for `*`.
     bits: u32,
-    /// Those of the vocabulary's own.
-    extra: Option<Box<BTreeSet<String>>>,
+    /// Those of the vocabulary's own, if there are any.
+    extra: Option<Arc<BTreeSet<String>>>,
 }
 
 const STAR: u32 = 1 << ABLY.len();
@@ -106,9 +107,9 @@ impl Operations {
         Self { bits: 1 << at, extra: None }
     }
 
-    fn extra(names: impl IntoIterator<Item = String>) -> Option<Box<BTreeSet<String>>> {
+    fn extra(names: impl IntoIterator<Item = String>) -> Option<Arc<BTreeSet<String>>> {
         let names: BTreeSet<String> = names.into_iter().collect();
-        (!names.is_empty()).then(|| Box::new(names))
+        (!names.is_empty()).then(|| Arc::new(names))
     }
 
     /// Whether it is `*`.
@@ -164,7 +165,13 @@ impl Operations {
     /// The names in canonical order, `*` alone where everything is permitted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let star = self.is_all().then_some("*");
-        let mut ably = (0..ABLY.len()).filter(|at| self.bits & (1 << at) != 0).map(|at| ABLY[at]).peekable();
+        let mut bits = self.bits & !STAR;
+        let mut ably = iter::from_fn(move || {
+            let at = bits.trailing_zeros();
+            bits &= bits.checked_sub(1)?;
+            Some(ABLY[at as usize])
+        })
+        .peekable();
         let mut extra = self.extra.iter().flat_map(|names| names.iter()).map(String::as_str).peekable();
         let listed = iter::from_fn(move || match (ably.peek(), extra.peek()) {
             (Some(one), Some(other)) if other < one => extra.next(),

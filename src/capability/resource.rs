@@ -40,11 +40,14 @@ impl<'a> Resource<'a> {
         if text.len() > Self::MAX_BYTES {
             return Err(ResourceError::TooLong);
         }
-        let has_control = match text.is_ascii() {
-            true => text.bytes().any(|b| b.is_ascii_control()),
-            false => text.contains(char::is_control),
-        };
-        if has_control {
+        // in one pass, as most texts are ASCII and hold neither
+        let (mut is_ascii, mut has_control, mut has_star) = (true, false, false);
+        for byte in text.bytes() {
+            is_ascii &= byte.is_ascii();
+            has_control |= byte.is_ascii_control();
+            has_star |= byte == b'*';
+        }
+        if has_control || (!is_ascii && text.contains(char::is_control)) {
             return Err(ResourceError::Control);
         }
         let (kind, name) = Kind::split(text).ok_or(ResourceError::Qualifier)?;
@@ -54,8 +57,7 @@ impl<'a> Resource<'a> {
             Some(c) if c == ':' || c == ',' || c.is_whitespace() => return Err(ResourceError::Start),
             Some(_) => {}
         }
-        let pattern =
-            kind == Kind::Any || (name.contains('*') && name.split(':').any(|segment| segment == "*"));
+        let pattern = kind == Kind::Any || (has_star && name.split(':').any(|segment| segment == "*"));
         Ok(Self { text, pattern })
     }
 

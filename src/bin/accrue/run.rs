@@ -12,7 +12,8 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::admin::SecondCalls;
-use crate::{metrics, process, telemetry};
+use crate::metrics::Metrics;
+use crate::{log_lines, process, telemetry};
 
 /// Runs the service until it is told to stop. `started` learns the address, `decorate` sees every response.
 pub(crate) fn run(
@@ -25,12 +26,14 @@ pub(crate) fn run(
         .build()
         .map_err(|error| format!("can't start: {error}"))?;
     let done = runtime.block_on(async {
+        let _batching = log_lines::batch();
         let (listen, admin_listen, limits) = (config.listen(), config.admin(), config.limits());
         let metrics = match admin_listen {
-            Some(_) => Some(metrics::start()?),
+            Some(_) => Some(Metrics::start()?),
             None => None,
         };
-        let shown = metrics.clone();
+        let handle = metrics.as_ref().map(|metrics| metrics.handle().clone());
+        let shown = handle.clone();
         let show = move || shown.as_ref().map(PrometheusHandle::render).unwrap_or_default();
         let Assembled { service, admin, revocation, .. } =
             config.assemble(HttpsClient::new(), show, Moment::now).map_err(|error| error.to_string())?;
@@ -57,8 +60,8 @@ pub(crate) fn run(
                 warn!("not ready yet: {cause}");
             }
         });
-        if let Some(metrics) = metrics {
-            tokio::spawn(upkeep(metrics));
+        if let Some(handle) = handle {
+            tokio::spawn(upkeep(handle));
         }
         let second_calls = Arc::new(SecondCalls::new(revocation, stopping.clone()));
         let follow_up = {
@@ -77,7 +80,9 @@ pub(crate) fn run(
         let record = move |response: &mut Response<Body>, took| {
             if let Some(outcome) = response.extensions_mut().remove::<Outcome>() {
                 telemetry::record(&outcome, response.status(), took);
-                metrics::count(&outcome, took);
+                if let Some(metrics) = &metrics {
+                    metrics.count(&outcome, took);
+                }
                 decorate(response, &outcome);
             }
         };
@@ -105,10 +110,10 @@ async fn bind(listen: SocketAddr, advice: &str) -> Result<(TcpListener, SocketAd
 }
 
 /// Histograms keep what they are told until somebody looks.
-async fn upkeep(metrics: PrometheusHandle) {
+async fn upkeep(handle: PrometheusHandle) {
     loop {
         tokio::time::sleep(Duration::from_secs(5)).await;
-        metrics.run_upkeep();
+        handle.run_upkeep();
     }
 }
 
