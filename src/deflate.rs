@@ -8,8 +8,11 @@ use std::cell::RefCell;
 
 use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateFlush, Status};
 
-/// The deflated bytes, if they are fewer.
+/// The deflated bytes, if they are fewer. Of fewer than 64 bytes that would be one or two, and by chance.
 pub(crate) fn deflate(bytes: &[u8]) -> Option<Vec<u8>> {
+    if bytes.len() < SHORTEST {
+        return None;
+    }
     let fixed = (bytes.len() < LONG).then(|| with_fixed_codes(bytes));
     match fixed {
         // too short for codes of its own, which have to be written too; or repetitive enough without
@@ -163,6 +166,7 @@ const SHORTEST_MATCH: usize = 4;
 const LONGEST_MATCH: usize = 258;
 /// The symbol that ends a block.
 const END: u16 = 256;
+const SHORTEST: usize = 64;
 /// Bytes from which on codes made for the text may pay, and from which on they always do.
 const SHORT: usize = 256;
 const LONG: usize = 2500;
