@@ -33,15 +33,15 @@ impl Arena {
         self.used.store(self.used().next_multiple_of(Self::PAGE), Ordering::Relaxed);
     }
 
-    /// What `make` makes, and wherever `bytes` stand in what that has allocated. For programs with one thread.
-    pub fn find<T>(&'static self, bytes: &[u8], make: impl FnOnce() -> T) -> (T, Vec<&'static [u8]>) {
+    /// What `make` makes, and what that has allocated. For programs with one thread.
+    pub fn watch<T>(&'static self, make: impl FnOnce() -> T) -> (T, &'static [u8]) {
         let before = self.used();
         let made = make();
         let length = self.used() - before;
         // SAFETY: it is within the memory, all of which began as zeroes (padding of values that were moved there since is
         // only compared), and the one thread does not write to it here.
         let allocated = unsafe { slice::from_raw_parts(self.memory.get().cast::<u8>().add(before), length) };
-        (made, allocated.windows(bytes.len()).filter(|place| *place == bytes).collect())
+        (made, allocated)
     }
 
     fn used(&self) -> usize {

@@ -8,8 +8,11 @@ use accrue::{
 };
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, Request};
+use sha2::Sha256;
+use sha2::block_api::compress256;
 
 use crate::Verifier;
 
@@ -46,6 +49,24 @@ impl Grants {
         Self { keys, client, vocabulary, right, ahead }
     }
 
+    /// What is kept of a secret, instead of itself: of HKDF's extracted key, the two states that HMAC-SHA256 begins
+    /// with, inside and outside, as they stand in memory.
+    pub fn kept(secret: &[u8; 32]) -> [[u8; 32]; 2] {
+        let extract = Hmac::<Sha256>::new_from_slice(b"accrue/grant").expect("a key of any length");
+        let extracted = extract.chain_update(secret).finalize().into_bytes();
+        [0x36, 0x5c].map(|pad| {
+            let mut block = [pad; 64];
+            block.iter_mut().zip(extracted).for_each(|(byte, key)| *byte ^= key);
+            let mut state = SHA_256;
+            compress256(&mut state, &[block]);
+            let mut kept = [0; 32];
+            kept.chunks_exact_mut(4)
+                .zip(state)
+                .for_each(|(at, word)| at.copy_from_slice(&word.to_ne_bytes()));
+            kept
+        })
+    }
+
     /// A text whose digest is right, and which is refused just after that: it is from the future.
     pub fn ahead(&self) -> &str {
         &self.ahead
@@ -76,6 +97,10 @@ impl Verifier for Grants {
         self.keys.unseal(&self.client, &received, NOW, &self.vocabulary).is_ok()
     }
 }
+
+/// The state that SHA-256 begins with (FIPS 180-4, section 5.3.3).
+const SHA_256: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// The admin listener's token, from the request to the response: `AdminService::handle`.
 #[derive(Debug)]
