@@ -204,9 +204,16 @@ impl Capability {
     #[must_use]
     pub(crate) fn cut_to(self, key: &Self) -> Self {
         // with more entries, the narrower ones would be added
-        let is_within =
-            || self.iter().all(|(resource, operations)| key.unmet(resource, operations).is_empty());
-        if key.len() == 1 && is_within() { self } else { self.intersect(key) }
+        if let [entry] = key.entries.as_slice() {
+            let pattern = key.resource(0);
+            let is_within = |(resource, operations): (Resource<'_>, &Operations)| {
+                pattern.contains(resource) && operations.without(&entry.operations).is_empty()
+            };
+            if self.iter().all(is_within) {
+                return self;
+            }
+        }
+        self.intersect(key)
     }
 
     /// Where a resource is, or where it would be; not before `from`.

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
 use http::header::SET_COOKIE;
@@ -19,7 +21,7 @@ use crate::issuer::{Report, SealedChange, looked_at};
 /// ```
 #[derive(Debug, Clone)]
 pub struct CookieSettings {
-    name: String,
+    prefix: String,
     scope: CookieScope,
 }
 
@@ -38,7 +40,7 @@ pub enum CookieScope {
 
 impl Default for CookieSettings {
     fn default() -> Self {
-        Self { name: "accrue".to_owned(), scope: CookieScope::default() }
+        Self::prefixed("accrue", CookieScope::default())
     }
 }
 
@@ -52,7 +54,12 @@ impl CookieSettings {
         let well_formed = (1..=64).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
             && !name.starts_with("__");
-        if well_formed { Ok(Self { name, scope }) } else { Err(CookieNameError) }
+        if well_formed { Ok(Self::prefixed(&name, scope)) } else { Err(CookieNameError) }
+    }
+
+    fn prefixed(name: &str, scope: CookieScope) -> Self {
+        let host = if scope == CookieScope::InsecureLoopback { "" } else { "__Host-" };
+        Self { prefix: format!("{host}{name}."), scope }
     }
 
     /// Where the cookies go.
@@ -61,14 +68,13 @@ impl CookieSettings {
     }
 
     /// How every cookie's name begins; eight characters of the grant's digest follow.
-    pub fn prefix(&self) -> String {
-        let host = if self.is_secure() { "__Host-" } else { "" };
-        format!("{host}{}.", self.name)
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// How many bytes of a cookie its name takes.
     pub fn name_bytes(&self) -> usize {
-        self.prefix().len() + TAG_CHARS
+        self.prefix.len() + TAG_CHARS
     }
 
     fn is_secure(&self) -> bool {
@@ -79,11 +85,12 @@ impl CookieSettings {
     /// overwrite each other's.
     fn name_for(&self, grant: &str) -> String {
         let digest = grant.rsplit('.').next().unwrap_or_default();
-        format!("{}{}", self.prefix(), &digest[..TAG_CHARS.min(digest.len())])
+        [&self.prefix, &digest[..TAG_CHARS.min(digest.len())]].concat()
     }
 
     fn set(&self, name: String, value: String, max_age: u64) -> HeaderValue {
         let max_age = Duration::seconds(i64::try_from(max_age).unwrap_or(i64::MAX));
+        let mut text = String::with_capacity(name.len() + value.len() + LONGEST_ATTRIBUTES);
         let mut cookie = Cookie::build((name, value))
             .path("/")
             .http_only(true)
@@ -93,7 +100,8 @@ impl CookieSettings {
         if self.scope == CookieScope::CrossSite {
             cookie = cookie.same_site(SameSite::None).partitioned(true);
         }
-        HeaderValue::try_from(cookie.build().to_string()).expect("names and values are checked to be ASCII")
+        let _ = write!(text, "{}", cookie.build());
+        HeaderValue::try_from(text).expect("names and values are checked to be ASCII")
     }
 }
 
@@ -146,7 +154,7 @@ impl Carrier {
         let prefix = settings.prefix();
         let mut candidates = Vec::new();
         each_cookie(headers, |name, value| {
-            if name.starts_with(&prefix) {
+            if name.starts_with(prefix) {
                 candidates.push(Candidate { name: name.to_owned(), value: value.to_owned() });
             }
         });
@@ -275,6 +283,8 @@ impl Candidate {
 }
 
 pub(crate) const GRANT: HeaderName = HeaderName::from_static("accrue-grant");
+/// Bytes that a cookie's attributes take, about.
+const LONGEST_ATTRIBUTES: usize = 96;
 /// Of a grant's digest, in its cookie's name.
 const TAG_CHARS: usize = 8;
 const MAX_CANDIDATES_BYTES: usize = 8 * 1024;
