@@ -75,9 +75,6 @@ impl Hashed {
     }
 
     /// The HMACs of one request alone.
-    ///
-    /// # Panics
-    /// Never.
     pub fn hash(&self) {
         for grant in &self.grants {
             let mut key = [0; 32];
