@@ -3,7 +3,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{ApiKey, Ttl};
 use crate::client::ClientId;
@@ -26,34 +26,57 @@ pub struct TokenDetails {
 }
 
 impl TokenDetails {
+    /// `None` if the token would be longer than this, in bytes.
     pub(super) fn sign(
         key: &ApiKey,
         capability: &Signable,
         client_id: &ClientId,
         ttl: Ttl,
         moment: &Moment,
-    ) -> Self {
+        most: usize,
+    ) -> Option<Self> {
         let issued = moment.now_secs();
         let expires = issued + ttl.as_millis() / 1000;
-        let header = json!({ "alg": "HS256", "typ": "JWT", "kid": key.name() });
-        let claims = json!({
-            "iat": issued,
-            "exp": expires,
-            "x-ably-capability": capability.text(),
-            "x-ably-clientId": client_id.as_str(),
-        });
-        Self {
-            token: compact(key, &header.to_string(), &claims.to_string()),
+        let header = Header { alg: "HS256", kid: key.name(), typ: "JWT" };
+        let claims = Claims {
+            exp: expires,
+            iat: issued,
+            capability: capability.text(),
+            client_id: client_id.as_str(),
+        };
+        let message = message(&to_json(&header), &to_json(&claims));
+        if message.len() + SIGNATURE_CHARS > most {
+            return None;
+        }
+        Some(Self {
+            token: signed(key, message),
             issued: issued * 1000,
             expires: expires * 1000,
             capability: capability.text().to_owned(),
             client_id: client_id.as_str().to_owned(),
-        }
+        })
     }
+}
 
-    pub(super) fn token(&self) -> &str {
-        &self.token
-    }
+#[derive(Serialize)]
+struct Header<'a> {
+    alg: &'static str,
+    kid: &'a str,
+    typ: &'static str,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    exp: u64,
+    iat: u64,
+    #[serde(rename = "x-ably-capability")]
+    capability: &'a str,
+    #[serde(rename = "x-ably-clientId")]
+    client_id: &'a str,
+}
+
+fn to_json(part: &impl Serialize) -> String {
+    serde_json::to_string(part).expect("numbers and texts serialise")
 }
 
 impl fmt::Debug for TokenDetails {
@@ -67,12 +90,21 @@ impl fmt::Debug for TokenDetails {
     }
 }
 
-/// The compact form (RFC 7515, section 3.1) with HS256.
-fn compact(key: &ApiKey, header: &str, claims: &str) -> String {
-    let message = format!("{}.{}", BASE64URL.encode(header), BASE64URL.encode(claims));
-    let signature = key.signing().sign(&[message.as_bytes()]);
-    format!("{message}.{}", BASE64URL.encode(signature.as_bytes()))
+/// What is signed: the compact form (RFC 7515, section 3.1) up to its second dot.
+fn message(header: &str, claims: &str) -> String {
+    [&*BASE64URL.encode(header), ".", &*BASE64URL.encode(claims)].concat()
 }
+
+/// The compact form with HS256.
+fn signed(key: &ApiKey, mut message: String) -> String {
+    let signature = key.signing().sign(&[message.as_bytes()]);
+    message.push('.');
+    message.push_str(&BASE64URL.encode(signature.as_bytes()));
+    message
+}
+
+/// A dot, and base64url of 32 bytes.
+const SIGNATURE_CHARS: usize = 1 + 43;
 
 /// A JWT from anywhere, to be explained: who signed it is not known until [`verify`](Self::verify).
 #[derive(Clone)]
@@ -195,13 +227,13 @@ mod tests {
             if verifies {
                 let [header, payload] =
                     ["headerJson", "payloadJson"].map(|part| vector[part].as_str().unwrap());
-                assert_eq!(compact(&key, header, payload), text, "{id}");
+                assert_eq!(signed(&key, message(header, payload)), text, "{id}");
             }
             assert!(jwt.verify(&key).is_err(), "{id}");
 
             let mut claims = vector["payload"].clone();
             claims["iat"] = 1_700_000_000.into();
-            let with_iat = compact(&key, &vector["header"].to_string(), &claims.to_string());
+            let with_iat = signed(&key, message(&vector["header"].to_string(), &claims.to_string()));
             let verdict = UntrustedJwt::parse(&with_iat).unwrap().verify(&key);
             let expected = vector["valid"].as_bool().unwrap() || id == "jwt-19"; // "no iat" is cured
             assert_eq!(verdict.is_ok(), expected, "{id}: {verdict:?}");

@@ -106,8 +106,8 @@ impl Token {
         moment: &Moment,
     ) -> Self {
         if format == Format::Jwt {
-            let details = TokenDetails::sign(key, capability, client_id, ttl, moment);
-            if details.token().len() <= LONGEST_JWT {
+            let details = TokenDetails::sign(key, capability, client_id, ttl, moment, LONGEST_JWT);
+            if let Some(details) = details {
                 return Self::Details(details);
             }
         }

@@ -149,13 +149,15 @@ impl Capability {
         if other.is_empty() {
             return self.clone();
         }
-        self.each(|resource, operations| other.unmet(resource, operations))
+        let patterns = other.patterns();
+        self.each(|resource, operations| other.unmet(resource, operations, &patterns))
     }
 
     /// The rest: what `other` does permit, entry by entry as they stand here.
     #[must_use]
     pub fn permitted_by(&self, other: &Self) -> Self {
-        self.each(|resource, operations| operations.without(&other.unmet(resource, operations)))
+        let patterns = other.patterns();
+        self.each(|resource, operations| operations.without(&other.unmet(resource, operations, &patterns)))
     }
 
     /// What both permit, as Ably cuts a request down to its key: of each pair of resources the narrower,
@@ -237,15 +239,20 @@ impl Capability {
             .collect()
     }
 
+    /// Where patterns stand. What isn't one is found by its name, without looking at all of them.
+    fn patterns(&self) -> Vec<usize> {
+        (0..self.len()).filter(|at| self.entries[*at].is_pattern).collect()
+    }
+
     /// Those of the operations that this does not permit on the resource.
-    fn unmet(&self, resource: Resource<'_>, operations: &Operations) -> Operations {
+    fn unmet(&self, resource: Resource<'_>, operations: &Operations, patterns: &[usize]) -> Operations {
         let mut unmet = operations.clone();
         if let Ok(same) = self.find(resource, 0) {
             unmet = unmet.without(&self.entries[same].operations);
         }
-        for (at, entry) in self.entries.iter().enumerate() {
-            if entry.is_pattern && self.resource(at).contains(resource) {
-                unmet = unmet.without(&entry.operations);
+        for at in patterns {
+            if self.resource(*at).contains(resource) {
+                unmet = unmet.without(&self.entries[*at].operations);
             }
         }
         unmet
