@@ -478,6 +478,36 @@ mod tests {
     }
 
     #[test]
+    fn what_fits_is_as_long_as_what_is_sealed() {
+        let alike = |n: usize| format!("chat:room-{n:04}");
+        let random = |n: usize| format!("{:016x}", (n as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let names: [&dyn Fn(usize) -> String; 2] = [&alike, &random];
+        for (kid, since) in [("k", 1), ("k1", 1_700_000_100), ("0123456789abcdef", MAX_SINCE)] {
+            let secret = format!("{kid}:3SE8zIQCZXN0mJTEi_D-a_xdOrWPfufospSBDHUzPSY");
+            let key = ApiKey::parse("app.key:s").unwrap();
+            let keys = SealingKeys::new(&key, vec![SealingSecret::parse(&secret).unwrap()]).unwrap();
+            for name in names {
+                let mut capability = Capability::default();
+                for n in 0..120 {
+                    let name = name(n);
+                    // a byte more each time, so that every remainder is met
+                    let text = format!("{{\"{name}{}\":[\"publish\"]}}", "x".repeat(n % 4));
+                    capability = capability.union(&Capability::parse(&text, &Vocabulary::default()).unwrap());
+                    let grant = Grant { capability: capability.clone(), since };
+                    let bytes = keys.seal(&alice(), &grant).unwrap().len();
+                    assert!(keys.fits(&grant, bytes), "{bytes} bytes");
+                    assert!(!keys.fits(&grant, bytes - 1), "{} bytes", bytes - 1);
+                }
+            }
+        }
+        for since in [0, MAX_SINCE + 1] {
+            assert!(!keys().fits(&Grant { capability: Capability::default(), since: 1 }, usize::MAX));
+            let capability = Capability::parse(r#"{"a":["*"]}"#, &Vocabulary::default()).unwrap();
+            assert!(!keys().fits(&Grant { capability, since }, usize::MAX));
+        }
+    }
+
+    #[test]
     fn secrets() {
         for (text, error) in [
             ("k1", SealingSecretError::Shape),

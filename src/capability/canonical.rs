@@ -207,3 +207,164 @@ impl Serialize for Capability {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+    use crate::json;
+
+    /// The same, as plain as can be: `serde_json` prints it.
+    type Plain = BTreeMap<String, BTreeSet<&'static str>>;
+
+    fn vocabulary() -> Vocabulary {
+        Vocabulary::with_extra(["a-first", "publish.more", "z:last"]).unwrap()
+    }
+
+    const NAMES: [&str; 14] = [
+        "a",
+        "a\"",
+        "a\"b",
+        "a\\",
+        "\\",
+        "\"",
+        "\\\"",
+        "b:[",
+        "b\":[\"publish\"],\"c",
+        "é",
+        "～",
+        "😀:*",
+        "[meta]a]",
+        "[*]*",
+    ];
+    const OPERATIONS: [&str; 7] =
+        ["a-first", "annotation-publish", "publish", "publish.more", "subscribe", "z:last", "*"];
+
+    fn some_name() -> impl Strategy<Value = String> {
+        prop_oneof![
+            3 => select(NAMES.to_vec()).prop_map(str::to_owned),
+            1 => proptest::string::string_regex(r#"[a-c"\\é😀/][a-c\u{2028}"\\é😀:\[\],{}* ]{0,6}"#).unwrap(),
+        ]
+    }
+
+    fn some_operations() -> impl Strategy<Value = BTreeSet<&'static str>> {
+        proptest::collection::btree_set(select(OPERATIONS.to_vec()), 1..4).prop_map(|names| starred(&names))
+    }
+
+    fn starred(names: &BTreeSet<&'static str>) -> BTreeSet<&'static str> {
+        if names.contains("*") { BTreeSet::from(["*"]) } else { names.clone() }
+    }
+
+    fn some_entries() -> impl Strategy<Value = Vec<(String, BTreeSet<&'static str>)>> {
+        proptest::collection::vec((some_name(), some_operations()), 0..8)
+    }
+
+    fn joined(entries: &[(String, BTreeSet<&'static str>)]) -> Plain {
+        let mut plain = Plain::new();
+        for (name, operations) in entries {
+            let all = plain.entry(name.clone()).or_default();
+            *all = starred(&(&*all | operations));
+        }
+        plain
+    }
+
+    fn operations(names: &BTreeSet<&'static str>) -> Operations {
+        let one = |name: &&str| match *name {
+            "*" => Operations::ALL,
+            name => vocabulary().operation(name).unwrap(),
+        };
+        names.iter().map(one).fold(Operations::NONE, |all, one| all.union(&one))
+    }
+
+    fn inserted(entries: &[(String, BTreeSet<&'static str>)]) -> Capability {
+        let mut capability = Capability::default();
+        for (name, names) in entries {
+            capability.insert(Resource::parse(name).unwrap(), &operations(names));
+        }
+        capability
+    }
+
+    /// The text is right, and the index says of it what it says.
+    fn says(capability: &Capability, plain: &Plain) -> Result<(), TestCaseError> {
+        let text = serde_json::to_string(plain).unwrap();
+        prop_assert_eq!(capability.as_str(), &text);
+        prop_assert_eq!(serde_json::to_string(capability).unwrap(), text.clone());
+        prop_assert_eq!(capability.len(), plain.len());
+        let read = Capability::from_canonical(text, &vocabulary()).expect("what is printed is read");
+        prop_assert_eq!(format!("{read:?}"), format!("{capability:?}"));
+        for (ours, theirs) in [(capability, &read), (&read, capability)] {
+            for (at, (resource, operations)) in ours.iter().enumerate() {
+                prop_assert_eq!(theirs.find(resource, 0), Ok(at));
+                prop_assert_eq!(&theirs.entries[at].operations, operations);
+                prop_assert_eq!(Resource::parse(resource.as_str()), Ok(resource));
+            }
+        }
+        Ok(())
+    }
+
+    /// What reading all of JSON, and printing that, makes of a text.
+    fn printed(text: &str) -> Option<String> {
+        let value = json::parse(text.as_bytes()).ok()?;
+        Capability::from_json(&value, &vocabulary())
+            .ok()
+            .map(|capability| serde_json::to_string(&capability).unwrap())
+    }
+
+    /// A piece of the text gone, put twice, or another in its place.
+    fn mutated(text: &str, (at, length, what): (usize, usize, &str)) -> String {
+        let mut ends: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+        ends.push(text.len());
+        let from = at % ends.len();
+        let to = (from + length).min(ends.len() - 1);
+        let gone = &text[ends[from]..ends[to]];
+        let what = if what == "twice" { gone.repeat(2) } else { what.to_owned() };
+        [&text[..ends[from]], &what, &text[ends[to]..]].concat()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn entries_in_any_order_make_the_text_that_serde_prints(
+            entries in some_entries(), others in some_entries(), gone in some_name(),
+        ) {
+            let (capability, other) = (inserted(&entries), inserted(&others));
+            says(&capability, &joined(&entries))?;
+            says(&capability.union(&other), &joined(&[entries.clone(), others.clone()].concat()))?;
+            let mut rest = capability.clone();
+            rest.remove(Resource::parse(&gone).unwrap());
+            let mut plain = joined(&entries);
+            plain.remove(&gone);
+            says(&rest, &plain)?;
+            says(&rest.union(&other), &joined(&[plain.into_iter().collect(), others].concat()))?;
+        }
+
+        #[test]
+        fn just_what_is_printed_is_read(
+            entries in some_entries(),
+            mutations in proptest::collection::vec((
+                0..200_usize,
+                0..12_usize,
+                select(vec![
+                    "", "twice", "\"", "\\", "[", "]", "{", "}", ",", ":", "\":[", "\"publish\"", "\"*\"", "\\u0061", "\\/",
+                    "\\n", " ", "é", "\u{7f}", "\u{85}", "*", "],", "\"]", "{}", ",\"b\":[\"publish\"]", "/",
+                ]),
+            ), 1..4),
+        ) {
+            let mut text = inserted(&entries).to_string();
+            prop_assert!(Capability::from_canonical(text.clone(), &vocabulary()).is_some());
+            for mutation in mutations {
+                text = mutated(&text, mutation);
+                let read = Capability::from_canonical(text.clone(), &vocabulary());
+                prop_assert_eq!(read.is_some(), printed(&text).as_ref() == Some(&text), "{}", text);
+                if let Some(read) = read {
+                    prop_assert_eq!(serde_json::to_string(&read).unwrap(), text.clone());
+                }
+            }
+        }
+    }
+}
