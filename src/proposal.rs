@@ -104,7 +104,7 @@ impl Terms<'_> {
 
     /// Whether what would be signed stays within the limit.
     pub(crate) fn fit(&self, permitted: &Permitted) -> bool {
-        // together they are no longer than one by one
+        // together they are no longer than one by one, as each is cut to the ceiling already; signing looks again
         self.parts(permitted).iter().map(|part| part.as_str().len()).sum::<usize>() <= MAX_SIGNED_BYTES
             || self.signed(permitted).as_str().len() <= MAX_SIGNED_BYTES
     }
@@ -179,7 +179,7 @@ impl Permitted {
         &self.added
     }
 
-    /// Of what was added, keeps entry by entry what fits, and returns the rest.
+    /// Of what was added, keeps entry by entry what fits, and returns the rest. For when not all of it does.
     pub(crate) fn keep_added(&mut self, fits: impl Fn(&Self) -> bool) -> Capability {
         let mut rest = Capability::default();
         for (resource, operations) in mem::take(&mut self.added).iter() {

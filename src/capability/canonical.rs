@@ -21,8 +21,7 @@ impl Capability {
         if text == "{}" {
             return Some(Self::default());
         }
-        let mut capability =
-            Self { entries: Vec::with_capacity(text.bytes().filter(|b| *b == b'[').count()), text };
+        let mut capability = Self { entries: Vec::with_capacity(most_entries(&text)), text };
         let text = capability.text.as_str();
         let (mut start, mut last, mut last_list) = ("{".len(), None, None);
         if !text.starts_with('{') {
@@ -61,6 +60,7 @@ impl Capability {
         }
     }
 
+    /// Empty, with room.
     pub(super) fn with_room_for(bytes: usize, entries: usize) -> Self {
         Self { text: String::with_capacity(bytes), entries: Vec::with_capacity(entries) }
     }
@@ -110,6 +110,7 @@ impl Capability {
         }));
     }
 
+    /// Leaves the text without its brace, for an entry to follow.
     fn open(&mut self) {
         match self.text.pop() {
             None => self.text.push('{'),
@@ -121,6 +122,11 @@ impl Capability {
     fn start(&self, at: usize) -> usize {
         1 + at.checked_sub(1).map_or(0, |before| self.entries[before].end)
     }
+}
+
+/// One for each list; no more than there is text for.
+fn most_entries(text: &str) -> usize {
+    text.bytes().filter(|b| *b == b'[').count().min(text.len() / SHORTEST_ENTRY + 1)
 }
 
 /// A name, up to its quote, and how many bytes it takes as it is written.
@@ -156,6 +162,7 @@ fn read_operations(list: &str, vocabulary: &Vocabulary) -> Option<Operations> {
     Some(operations)
 }
 
+/// Whether anything was escaped.
 fn push_escaped(text: &mut String, name: &str) -> bool {
     let mut rest = name;
     while let Some((part, escaped, after)) = split_at_escaped(rest) {
@@ -168,12 +175,15 @@ fn push_escaped(text: &mut String, name: &str) -> bool {
     rest.len() < name.len()
 }
 
-/// Resources have no control characters, so nothing else is escaped.
+/// Up to the first character that is escaped in texts, that, and what follows. Resources have no control characters, so
+/// nothing else is.
 fn split_at_escaped(text: &str) -> Option<(&str, u8, &str)> {
     let at = text.bytes().position(|b| matches!(b, b'"' | b'\\'))?;
     Some((&text[..at], text.as_bytes()[at], &text[at + 1..]))
 }
 
+/// Bytes of `"a":["*"]` and a comma.
+const SHORTEST_ENTRY: usize = 10;
 /// What stands between a resource and what its list holds.
 const BETWEEN: &str = "\":[";
 

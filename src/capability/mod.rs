@@ -3,6 +3,7 @@ mod operation;
 mod resource;
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
@@ -164,7 +165,7 @@ impl Capability {
     /// with the operations in common. A pair of which neither contains the other gives nothing.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {
-        let mut common = Self::default();
+        let mut common: BTreeMap<Resource<'_>, Operations> = BTreeMap::new();
         for (ours, our_operations) in self.iter() {
             for (theirs, their_operations) in other.iter() {
                 let narrower = if ours.contains(theirs) {
@@ -176,16 +177,16 @@ impl Capability {
                 };
                 let operations = our_operations.common(their_operations);
                 if !operations.is_empty() {
-                    common.insert(narrower, &operations);
+                    let all = common.entry(narrower).or_insert(Operations::NONE);
+                    *all = all.union(&operations);
                 }
             }
         }
-        common
+        Self::from_sorted(common)
     }
 
-    /// Adds one entry to what is there.
+    /// Adds one entry to what is there: quickly where it comes last, else all is copied.
     pub(crate) fn insert(&mut self, resource: Resource<'_>, operations: &Operations) {
-        // entries come sorted more often than not
         match self.len().checked_sub(1).map(|last| self.resource(last).cmp(&resource)) {
             None | Some(Ordering::Less) => self.push(resource, operations.clone()),
             Some(_) => *self = self.union(&Self::from_iter([(resource, operations.clone())])),
@@ -233,10 +234,17 @@ impl Capability {
     }
 
     fn each(&self, keep: impl Fn(Resource<'_>, &Operations) -> Operations) -> Self {
-        self.iter()
-            .map(|(resource, operations)| (resource, keep(resource, operations)))
-            .filter(|(_, kept)| !kept.is_empty())
-            .collect()
+        let kept = self.iter().map(|(resource, operations)| (resource, keep(resource, operations)));
+        Self::from_sorted(kept.filter(|(_, kept)| !kept.is_empty()))
+    }
+
+    /// Entries that come in order, each resource once.
+    fn from_sorted<'a>(entries: impl IntoIterator<Item = (Resource<'a>, Operations)>) -> Self {
+        let mut capability = Self::default();
+        for (resource, operations) in entries {
+            capability.push(resource, operations);
+        }
+        capability
     }
 
     /// Where patterns stand. What isn't one is found by its name, without looking at all of them.
@@ -286,13 +294,15 @@ fn shortened(text: &str) -> String {
     }
 }
 
+/// In any order; what stands twice adds up.
 impl<'a> FromIterator<(Resource<'a>, Operations)> for Capability {
     fn from_iter<I: IntoIterator<Item = (Resource<'a>, Operations)>>(entries: I) -> Self {
-        let mut capability = Self::default();
+        let mut sorted: BTreeMap<Resource<'a>, Operations> = BTreeMap::new();
         for (resource, operations) in entries {
-            capability.insert(resource, &operations);
+            let all = sorted.entry(resource).or_insert(Operations::NONE);
+            *all = all.union(&operations);
         }
-        capability
+        Self::from_sorted(sorted)
     }
 }
 

@@ -91,14 +91,17 @@ impl Rules {
 
     /// The whole table as it stands for one client.
     pub fn filled_in(&self, client: &Client) -> Capability {
-        let mut table = Capability::default();
-        for rule in &self.rules {
-            let text = rule.template.fill(|segment| value(client, segment));
-            if let Some(Ok(resource)) = text.as_deref().map(Resource::parse) {
-                table.insert(resource, &rule.operations);
-            }
-        }
-        table
+        let filled: Vec<(String, &Operations)> = self
+            .rules
+            .iter()
+            .filter_map(|rule| {
+                Some((rule.template.fill(|segment| value(client, segment))?, &rule.operations))
+            })
+            .collect();
+        filled
+            .iter()
+            .filter_map(|(text, operations)| Some((Resource::parse(text).ok()?, (*operations).clone())))
+            .collect()
     }
 }
 

@@ -20,7 +20,7 @@
 
 use std::error::Error;
 
-use accrue::{Asked, Decision, Operations, PermissionCheck, Question, Resource};
+use accrue::{Asked, Decision, PermissionCheck, Question, Resource};
 use cedar_policy::{
     Authorizer, Context, Decision as Effect, Entities, EntityId, EntityUid, PolicySet, Request, Schema,
     ValidationMode, Validator,
@@ -88,9 +88,10 @@ impl PermissionCheck for CedarCheck {
         let mut granted = Vec::new();
         for (resource, operations) in asked.iter() {
             let entity = entity(resource);
-            for (name, operation) in one_by_one(operations) {
+            // `*` is an operation of its own here: what permits each of a list does not permit `*`
+            for (name, operation) in operations.each() {
                 match self.ask(&principal, name, &entity) {
-                    Verdict::Permitted => granted.push((resource.clone(), operation)),
+                    Verdict::Permitted => granted.push((resource, operation)),
                     Verdict::Denied => {}
                     Verdict::Barred => return Decision::Barred,
                     // not `Unavailable`: stale grants count while a check is that, so a client that finds a
@@ -114,7 +115,7 @@ impl PermissionCheck for CedarCheck {
 
 /// What policies see of a resource. They get no name to match: `like "chat:*"` would take `chat:7:secret`
 /// for a room, because Cedar's `*` does not stop at `:`.
-fn entity(resource: &Resource) -> EntityUid {
+fn entity(resource: Resource<'_>) -> EntityUid {
     let text = resource.as_str();
     let name = text.strip_prefix("[meta]").or(text.strip_prefix("[queue]")).unwrap_or(text);
     let is_pattern = text.starts_with("[*]") || name.split(':').any(|segment| segment == "*");
@@ -122,16 +123,6 @@ fn entity(resource: &Resource) -> EntityUid {
         _ if is_pattern => uid("Pattern", text),
         ["chat", room] if !room.is_empty() => uid("Room", room),
         _ => uid("Other", text),
-    }
-}
-
-/// `*` is an operation of its own here: what permits each of a list does not permit `*`.
-fn one_by_one(operations: &Operations) -> Vec<(&str, Operations)> {
-    match operations {
-        Operations::All => vec![("*", Operations::All)],
-        Operations::Listed(list) => {
-            list.iter().map(|one| (one.as_str(), Operations::Listed([one.clone()].into()))).collect()
-        }
     }
 }
 

@@ -30,7 +30,7 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 pub(crate) fn start(text: &str, format: LogFormat) -> Result<(), String> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter(text)?)
-        .with_writer(|| &LINES)
+        .with_writer(&LINES)
         // a log that can't be written must not take requests with it
         .log_internal_errors(false)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
