@@ -314,6 +314,22 @@ fn the_webhook_is_counted_by_name_and_a_check_that_is_away_as_unavailable() {
 }
 
 #[test]
+fn killed_it_has_said_what_it_permitted_and_stopped_all_that_happened() {
+    for (signal, every_request) in [("KILL", false), ("TERM", true)] {
+        let operated = Operated::start(BY_PROXY, &[]);
+        for n in 0..20 {
+            assert_eq!(operated.auth("alice", &[], &wish(&[&format!("chat:{n}")])).status, 200, "{signal}");
+        }
+        operated.server.process.signal(signal);
+        let stderr = operated.server.process.end().stderr;
+        let lines = |target: &str| stderr.lines().filter(|line| line.contains(target)).count();
+        assert_eq!(lines(" audit: "), 20, "{signal}: {stderr}");
+        let requests = lines(" accrue::request: ");
+        assert!(requests <= 20 && (!every_request || requests == 20), "{signal}: {stderr}");
+    }
+}
+
+#[test]
 fn one_audit_line_for_what_is_newly_permitted_and_one_for_each_revocation() {
     for (strategy, asked_twice) in [("cookie", 1), ("store", 1), ("client", 2), ("server", 2)] {
         for format in ["text", "json"] {
