@@ -231,7 +231,7 @@ test('eight tabs at once, each with its own wish, pass nginx if grants are below
   const all = await oneOrigin(t, eightAtOnce);
   const { browser, proxy, another, url } = all;
   const second = await another();
-  const everything = await restoreWithNews(all, 24, [url, second.url]);
+  const everything = await restoreWithNews(all, 26, [url, second.url]);
   const bytes = sizes(await browser.grants());
   assert.equal(bytes.length, 8);
   assert.ok(Math.min(...bytes) > 850 && Math.max(...bytes) < 1000, `${bytes} bytes`);
