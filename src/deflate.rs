@@ -168,8 +168,9 @@ const LONGEST_MATCH: usize = 258;
 const END: u16 = 256;
 /// Bytes from which on it is tried.
 const SHORTEST: usize = 40;
-/// Bytes from which on codes made for the text may pay, and from which on they always do.
+/// Bytes from which on codes made for the text may pay.
 const SHORT: usize = 256;
+/// Bytes from which on they always do.
 const LONG: usize = 2500;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::ably::ApiKey;
 use crate::capability::{Capability, Vocabulary};
 use crate::client::ClientId;
 use crate::deflate::{deflate, inflate};
-use crate::mac::{DerivingKey, SigningKey, TAG_BYTES};
+use crate::mac::{DerivingKey, SigningKey, TAG_BYTES, TAG_CHARS};
 
 /// "This client was permitted this, and the oldest check behind it was made at `since`."
 ///
@@ -99,12 +99,12 @@ impl SealingKeys {
     /// Whether sealing this grant makes a text of no more bytes than this.
     pub(crate) fn fits(&self, grant: &Grant, most: usize) -> bool {
         let Some(secret) = self.secrets.first() else { return false };
-        let around =
-            VERSION.len() + 1 + 1 + secret.kid.len() + 1 + digits(grant.since) + 1 + 1 + DIGEST_CHARS;
+        let around = VERSION.len() + 1 + 1 + secret.kid.len() + 1 + digits(grant.since) + 1 + 1 + TAG_CHARS;
         // most fit as they are, which is much cheaper to find out
-        let plain = (grant.capability.as_str().len() * 4).div_ceil(3);
+        let plain = base64::encoded_len(grant.capability.as_str().len(), false);
         is_sealable(grant)
-            && (around + plain <= most || encode(grant).is_some_and(|(_, text)| around + text.len() <= most))
+            && (plain.is_some_and(|plain| around + plain <= most)
+                || encode(grant).is_some_and(|(_, text)| around + text.len() <= most))
     }
 
     /// The grant, if this text was sealed for this client with one of the secrets and says nothing that
@@ -187,7 +187,7 @@ impl<'a> SealedText<'a> {
         {
             return None;
         }
-        if digest.len() != DIGEST_CHARS {
+        if digest.len() != TAG_CHARS {
             return None;
         }
         Some(Self {
@@ -350,8 +350,6 @@ const VERSION: &str = "1";
 const PLAIN: &str = "j";
 const DEFLATED: &str = "z";
 const SALT: &[u8] = b"accrue/grant";
-/// base64url of 32 bytes without padding.
-const DIGEST_CHARS: usize = 43;
 /// Unix seconds of eleven digits.
 pub(crate) const MAX_SINCE: u64 = 99_999_999_999;
 /// Seconds that a grant may be ahead of this clock.

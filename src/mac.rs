@@ -13,6 +13,8 @@ use zeroize::Zeroizing;
 
 /// Bytes of an HMAC-SHA256 tag.
 pub(crate) const TAG_BYTES: usize = 32;
+/// Characters of a tag in base64url without padding.
+pub(crate) const TAG_CHARS: usize = 43;
 
 /// A secret of any length: wiped when dropped, never shown, compared in constant time.
 #[cfg(any(feature = "service", test))]

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{ApiKey, Ttl};
 use crate::client::ClientId;
 use crate::json;
+use crate::mac::TAG_CHARS;
 use crate::moment::Moment;
 use crate::proposal::Signable;
 
@@ -45,7 +46,7 @@ impl TokenDetails {
             client_id: client_id.as_str(),
         };
         let message = message(&to_json(&header), &to_json(&claims));
-        if message.len() + SIGNATURE_CHARS > most {
+        if message.len() + ".".len() + TAG_CHARS > most {
             return None;
         }
         Some(Self {
@@ -102,9 +103,6 @@ fn signed(key: &ApiKey, mut message: String) -> String {
     message.push_str(&BASE64URL.encode(signature.as_bytes()));
     message
 }
-
-/// A dot, and base64url of 32 bytes.
-const SIGNATURE_CHARS: usize = 1 + 43;
 
 /// A JWT from anywhere, to be explained: who signed it is not known until [`verify`](Self::verify).
 #[derive(Clone)]

@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 use cookie::Cookie;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderValue};
@@ -31,10 +29,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Unauthenticate
 pub(crate) fn each_cookie(headers: &HeaderMap, mut see: impl FnMut(&str, &str)) {
     for field in headers.get_all(COOKIE) {
         // another application's cookie may be anything, and must not cost us ours
-        let field = match std::str::from_utf8(field.as_bytes()) {
-            Ok(field) => Cow::Borrowed(field),
-            Err(_) => String::from_utf8_lossy(field.as_bytes()),
-        };
+        let field = String::from_utf8_lossy(field.as_bytes());
         for cookie in Cookie::split_parse(&*field).filter_map(Result::ok) {
             see(cookie.name(), cookie.value());
         }
