@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// Who a token is for: Ably's `clientId`.
@@ -17,7 +18,7 @@ use serde_json::{Map, Value};
 /// assert!(ClientId::try_from("*").is_err());
 /// # Ok::<(), accrue::ClientIdError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ClientId(Arc<str>);
 
 impl ClientId {

@@ -1,4 +1,6 @@
-use std::fmt;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
@@ -57,7 +59,7 @@ pub struct Unsealed {
     /// What it says.
     pub grant: Grant,
     /// The kid of the secret that sealed it.
-    pub kid: String,
+    pub kid: Arc<str>,
     /// Whether that is the secret that seals now.
     pub current: bool,
 }
@@ -73,7 +75,7 @@ impl SealingKeys {
         }
         for (at, secret) in secrets.iter().enumerate() {
             if secrets[..at].iter().any(|earlier| earlier.kid == secret.kid) {
-                return Err(SealingKeysError::KidTwice { kid: secret.kid.clone() });
+                return Err(SealingKeysError::KidTwice { kid: secret.kid.to_string() });
             }
         }
         Ok(Self { app_id: key.app_id().to_owned(), secrets })
@@ -90,21 +92,41 @@ impl SealingKeys {
     pub fn seal(&self, client: &ClientId, grant: &Grant) -> Option<String> {
         let secret = self.secrets.first()?;
         let (form, capabilities) = encode(grant)?;
-        let head = format!("{VERSION}{form}.{}.{}", secret.kid, grant.since);
-        let digest =
-            self.scoped(secret, &head).sign(&[client.as_str().as_bytes(), b":", capabilities.as_bytes()]);
-        Some([&*head, ".", &*capabilities, ".", &*BASE64URL.encode(digest.as_bytes())].concat())
+        let encoded = base64::encoded_len(capabilities.len(), false)?;
+        let mut text = String::with_capacity(Self::around(secret, grant) + encoded);
+        write!(text, "{VERSION}{form}.{}.{}", secret.kid, grant.since).ok()?;
+        let key = self.scoped(secret, &text);
+        text.push('.');
+        let start = text.len();
+        BASE64URL.encode_string(capabilities, &mut text);
+        let digest = key.sign(&[client.as_str().as_bytes(), b":", &text.as_bytes()[start..]]);
+        text.push('.');
+        BASE64URL.encode_string(digest.as_bytes(), &mut text);
+        Some(text)
     }
 
     /// Whether sealing this grant makes a text of no more bytes than this.
     pub(crate) fn fits(&self, grant: &Grant, most: usize) -> bool {
         let Some(secret) = self.secrets.first() else { return false };
-        let around = VERSION.len() + 1 + 1 + secret.kid.len() + 1 + digits(grant.since) + 1 + 1 + TAG_CHARS;
+        let around = Self::around(secret, grant);
+        let fits = |bytes: &[u8]| {
+            base64::encoded_len(bytes.len(), false).is_some_and(|encoded| around + encoded <= most)
+        };
         // most fit as they are, which is much cheaper to find out
-        let plain = base64::encoded_len(grant.capability.as_str().len(), false);
         is_sealable(grant)
-            && (plain.is_some_and(|plain| around + plain <= most)
-                || encode(grant).is_some_and(|(_, text)| around + text.len() <= most))
+            && (fits(grant.capability.as_str().as_bytes())
+                || encode(grant).is_some_and(|(_, capabilities)| fits(&capabilities)))
+    }
+
+    /// How many bytes of a sealed text are not CAPABILITIES.
+    fn around(secret: &SealingSecret, grant: &Grant) -> usize {
+        VERSION.len()
+            + "j.".len()
+            + secret.kid.len()
+            + ".".len()
+            + digits(grant.since)
+            + "..".len()
+            + TAG_CHARS
     }
 
     /// The grant, if this text was sealed for this client with one of the secrets and says nothing that
@@ -124,7 +146,7 @@ impl SealingKeys {
             .secrets
             .iter()
             .enumerate()
-            .find(|(_, secret)| secret.kid == sealed.kid)
+            .find(|(_, secret)| *secret.kid == *sealed.kid)
             .ok_or(Unreadable::UnknownKid)?;
         let message = [client.as_str().as_bytes(), b":", sealed.capabilities.as_bytes()];
         if !self.scoped(secret, sealed.head).verify(&message, &sealed.digest) {
@@ -196,7 +218,7 @@ impl<'a> SealedText<'a> {
             kid,
             since: since.parse().ok()?,
             capabilities,
-            digest: BASE64URL.decode(digest).ok()?.try_into().ok()?,
+            digest: decode_digest(digest)?,
         })
     }
 
@@ -226,15 +248,21 @@ pub(crate) fn canonical(text: String, vocabulary: &Vocabulary) -> Option<Capabil
     Capability::from_canonical(text, vocabulary).filter(|capability| !capability.is_empty())
 }
 
-/// CAPABILITIES in the shorter form.
-fn encode(grant: &Grant) -> Option<(&'static str, String)> {
+fn decode_digest(text: &str) -> Option<[u8; TAG_BYTES]> {
+    let mut digest = [0; TAG_BYTES];
+    let written = BASE64URL.decode_slice(text, &mut digest).ok()?;
+    (written == TAG_BYTES).then_some(digest)
+}
+
+/// What CAPABILITIES are the base64url of, in the shorter form.
+fn encode(grant: &Grant) -> Option<(&'static str, Cow<'_, [u8]>)> {
     if !is_sealable(grant) {
         return None;
     }
-    let canonical = grant.capability.as_str();
-    Some(match deflate(canonical.as_bytes()) {
-        Some(deflated) => (DEFLATED, BASE64URL.encode(deflated)),
-        None => (PLAIN, BASE64URL.encode(canonical)),
+    let canonical = grant.capability.as_str().as_bytes();
+    Some(match deflate(canonical) {
+        Some(deflated) => (DEFLATED, deflated.into()),
+        None => (PLAIN, canonical.into()),
     })
 }
 
@@ -252,7 +280,7 @@ fn digits(number: u64) -> usize {
 /// One secret that seals grants: a name for it (kid) and at least 32 random bytes.
 #[derive(Clone)]
 pub struct SealingSecret {
-    kid: String,
+    kid: Arc<str>,
     key: DerivingKey,
 }
 
@@ -270,7 +298,7 @@ impl SealingSecret {
         if bytes.len() < MIN_SECRET_BYTES {
             return Err(SealingSecretError::Short { bytes: bytes.len() });
         }
-        Ok(Self { kid: kid.to_owned(), key: DerivingKey::new(SALT, &bytes) })
+        Ok(Self { kid: kid.into(), key: DerivingKey::new(SALT, &bytes) })
     }
 
     /// The name under which grants refer to it.

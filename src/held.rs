@@ -2,13 +2,13 @@ use crate::capability::Capability;
 use crate::grant::Grant;
 use crate::proposal::{Permitted, Terms};
 
-/// A grant that is kept for the client somewhere, under an id by which it can be dropped.
+/// A grant that is kept for the client somewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Kept {
     /// What it says.
     pub(crate) grant: Grant,
-    /// Its id where it is kept: the text that it is kept as.
-    pub(crate) id: String,
+    /// Which of the texts that are kept it is.
+    pub(crate) place: usize,
     /// Whether it is kept as it would be kept today, that is, sealed with the secret that seals now.
     pub(crate) current: bool,
 }
@@ -30,8 +30,8 @@ pub(crate) struct Held {
 pub(crate) struct Change {
     /// Grants to keep. More than one only where one can't hold it all, or would be as old as its oldest part.
     pub(crate) put: Vec<Grant>,
-    /// Ids of grants to drop.
-    pub(crate) drop: Vec<String>,
+    /// The places of grants to drop.
+    pub(crate) drop: Vec<usize>,
 }
 
 /// Whether one place (a cookie, say) takes this grant.
@@ -99,7 +99,7 @@ impl Held {
 
     /// Drops everything.
     pub(crate) fn forget(&self) -> Change {
-        Change { put: Vec::new(), drop: ids(self.fresh.iter().chain(&self.stale).chain(&self.lapsed)) }
+        Change { put: Vec::new(), drop: places(self.fresh.iter().chain(&self.stale).chain(&self.lapsed)) }
     }
 
     /// Puts what is permitted now in the place of what was held.
@@ -219,13 +219,13 @@ fn each_to<'a>(
 }
 
 fn replace<'a>(kept: impl IntoIterator<Item = &'a Kept>, grant: Grant) -> Change {
-    Change { put: if grant.capability.is_empty() { Vec::new() } else { vec![grant] }, drop: ids(kept) }
+    Change { put: if grant.capability.is_empty() { Vec::new() } else { vec![grant] }, drop: places(kept) }
 }
 
 fn union<'a>(kept: impl IntoIterator<Item = &'a Kept>) -> Capability {
     Capability::union_of(kept.into_iter().map(|kept| &kept.grant.capability))
 }
 
-fn ids<'a>(kept: impl IntoIterator<Item = &'a Kept>) -> Vec<String> {
-    kept.into_iter().map(|kept| kept.id.clone()).collect()
+fn places<'a>(kept: impl IntoIterator<Item = &'a Kept>) -> Vec<usize> {
+    kept.into_iter().map(|kept| kept.place).collect()
 }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::capability::Capability;
 use crate::client::Client;
@@ -13,7 +13,7 @@ use crate::held::Held;
 pub(crate) struct Proposal {
     wishes: Capability,
     /// Held and fresh: counts.
-    carried: Arc<Capability>,
+    carried: Capability,
     /// Held and stale: counts if the check does not answer.
     stale: Capability,
     /// Stale, revoked or too old: is asked again.
@@ -42,7 +42,7 @@ impl Proposal {
             asked: (!pending.is_empty()).then_some(Asked::These(pending)),
             stale: held.stale(),
             wishes,
-            carried: Arc::new(carried),
+            carried,
             aged,
         }
     }
@@ -52,7 +52,7 @@ impl Proposal {
         Self {
             asked: Some(Asked::Everything),
             wishes: Capability::default(),
-            carried: Arc::default(),
+            carried: Capability::default(),
             stale: Capability::default(),
             aged: Capability::default(),
         }
@@ -60,8 +60,8 @@ impl Proposal {
 
     /// What the permission check has to be asked, if anything.
     pub(crate) fn question(&self, client: &Arc<Client>) -> Option<Question> {
-        let held = Arc::clone(&self.carried);
-        Some(Question { client: Arc::clone(client), asked: self.asked.clone()?, held })
+        let (asked, held) = (self.asked.clone()?, self.carried.clone());
+        Some(Question { client: Arc::clone(client), asked, held })
     }
 
     pub(crate) fn wishes(&self) -> &Capability {
@@ -70,7 +70,7 @@ impl Proposal {
 
     /// What is permitted, the answer being never wider than the question. `None` if the client is barred.
     pub(crate) fn settle(&self, decision: Option<Decision>, terms: &Terms<'_>) -> Option<Permitted> {
-        let carried = Arc::clone(&self.carried);
+        let carried = self.carried.clone();
         match decision {
             None => Some(Permitted { carried, ..Permitted::default() }),
             Some(Decision::Barred) => None,
@@ -120,7 +120,7 @@ impl Terms<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Permitted {
     /// Held, and not asked about.
-    carried: Arc<Capability>,
+    carried: Capability,
     /// Held, asked about again, and permitted again.
     rechecked: Capability,
     /// Permitted by this answer, and not held.
@@ -133,12 +133,12 @@ pub(crate) struct Permitted {
 impl Permitted {
     /// What goes into the grant: never what is given to everyone.
     pub(crate) fn to_remember(&self) -> Capability {
-        Capability::union_of([&*self.carried, &self.rechecked, &self.added])
+        Capability::union_of([&self.carried, &self.rechecked, &self.added])
     }
 
     /// That, without what this answer adds.
     pub(crate) fn held(&self) -> Capability {
-        Capability::union_of([&*self.carried, &self.rechecked])
+        Capability::union_of([&self.carried, &self.rechecked])
     }
 
     /// What goes into the token: that, plus what is given, cut down to what the key may do. `None` if that is
@@ -201,6 +201,13 @@ pub struct Signable {
     capability: Capability,
 }
 
+/// As Ably has it: the canonical text, as one text.
+impl Serialize for Signable {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.text())
+    }
+}
+
 impl Signable {
     fn new(capability: Capability) -> Option<Self> {
         (!capability.is_empty()).then_some(Self { capability })
@@ -226,13 +233,13 @@ pub struct Question {
     /// For what.
     pub asked: Asked,
     /// What the client holds that counts, without what is given to everyone.
-    pub held: Arc<Capability>,
+    pub held: Capability,
 }
 
 impl Question {
     /// A question, for trying a check out.
     pub fn new(client: impl Into<Arc<Client>>, asked: Asked, held: Capability) -> Self {
-        Self { client: client.into(), asked, held: Arc::new(held) }
+        Self { client: client.into(), asked, held }
     }
 }
 

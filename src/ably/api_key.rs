@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 #[cfg(feature = "service")]
 use crate::mac::Secret;
@@ -22,7 +23,7 @@ use crate::mac::SigningKey;
 /// Source: Ably's specification, items RSA11 and RSA17g.
 #[derive(Clone)]
 pub struct ApiKey {
-    name: String,
+    name: Arc<str>,
     app_id_len: usize,
     signing: SigningKey,
     #[cfg(feature = "service")]
@@ -44,7 +45,7 @@ impl ApiKey {
             "" => Err(ApiKeyError::NoSecret),
             _ if secret.contains(':') => Err(ApiKeyError::SecondColon),
             _ => Ok(Self {
-                name: name.to_owned(),
+                name: name.into(),
                 app_id_len: app_id.len(),
                 signing: SigningKey::new(secret.as_bytes()),
                 #[cfg(feature = "service")]
@@ -56,6 +57,10 @@ impl ApiKey {
     /// `appId.keyId`: Ably's `keyName`, which is no secret.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
     }
 
     /// The Ably app that the key belongs to.

@@ -22,8 +22,8 @@ pub struct TokenDetails {
     token: String,
     issued: u64,
     expires: u64,
-    capability: String,
-    client_id: String,
+    capability: Signable,
+    client_id: ClientId,
 }
 
 impl TokenDetails {
@@ -53,8 +53,8 @@ impl TokenDetails {
             token: signed(key, message),
             issued: issued * 1000,
             expires: expires * 1000,
-            capability: capability.text().to_owned(),
-            client_id: client_id.as_str().to_owned(),
+            capability: capability.clone(),
+            client_id: client_id.clone(),
         })
     }
 }
@@ -85,7 +85,7 @@ impl fmt::Debug for TokenDetails {
         f.debug_struct("TokenDetails")
             .field("token", &"[redacted]")
             .field("expires", &self.expires)
-            .field("capability", &self.capability)
+            .field("capability", &self.capability.capability())
             .field("client_id", &self.client_id)
             .finish_non_exhaustive()
     }

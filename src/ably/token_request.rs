@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -19,10 +20,10 @@ use crate::proposal::Signable;
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenRequest {
-    key_name: String,
+    key_name: Arc<str>,
     ttl: u64,
-    capability: String,
-    client_id: String,
+    capability: Signable,
+    client_id: ClientId,
     timestamp: u64,
     nonce: String,
     mac: String,
@@ -47,10 +48,10 @@ impl TokenRequest {
         };
         let mac = BASE64.encode(text.sign(key).as_bytes());
         Self {
-            key_name: key.name().to_owned(),
+            key_name: key.shared_name(),
             ttl: ttl.as_millis(),
-            capability: capability.text().to_owned(),
-            client_id: client_id.as_str().to_owned(),
+            capability: capability.clone(),
+            client_id: client_id.clone(),
             timestamp: moment.now_ms(),
             nonce,
             mac,
@@ -64,7 +65,7 @@ impl fmt::Debug for TokenRequest {
         f.debug_struct("TokenRequest")
             .field("key_name", &self.key_name)
             .field("ttl", &self.ttl)
-            .field("capability", &self.capability)
+            .field("capability", &self.capability.capability())
             .field("client_id", &self.client_id)
             .field("timestamp", &self.timestamp)
             .finish_non_exhaustive()

@@ -2,18 +2,44 @@
 //! is permitted, texts escaped as `serde_json` does. There is one such text for one capability.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::{Capability, Entry, Operations, Resource, Vocabulary};
+use super::{Capability, Operations, Resource, Vocabulary};
+
+/// A canonical text, and where what stands in it. Grows at its end only.
+#[derive(Clone, Default)]
+pub(super) struct Written {
+    /// No text at all while there are no entries.
+    text: String,
+    /// Sorted by the resources' bytes, each resource once.
+    entries: Vec<Entry>,
+}
+
+/// One entry of the text, `"resource":["operation"]`. It begins behind the brace or comma that ends what is before it.
+#[derive(Clone)]
+struct Entry {
+    /// Where the resource ends.
+    resource_end: usize,
+    /// Where the entry ends.
+    end: usize,
+    /// The resource, if it isn't written as it is.
+    unescaped: Option<Box<str>>,
+    is_pattern: bool,
+    operations: Operations,
+}
+
+static NOTHING: Written = Written { text: String::new(), entries: Vec::new() };
 
 impl Capability {
     /// The canonical text.
     pub fn as_str(&self) -> &str {
-        if self.is_empty() { "{}" } else { &self.text }
+        if self.is_empty() { "{}" } else { &self.written().text }
     }
 
     /// Takes what printing writes, and nothing else.
@@ -21,8 +47,24 @@ impl Capability {
         if text == "{}" {
             return Some(Self::default());
         }
-        let mut capability = Self { entries: Vec::with_capacity(most_entries(&text)), text };
-        let text = capability.text.as_str();
+        Written::read(text, vocabulary).map(Self::from)
+    }
+
+    pub(super) fn written(&self) -> &Written {
+        self.written.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl From<Written> for Capability {
+    fn from(written: Written) -> Self {
+        Self { written: (!written.entries.is_empty()).then(|| Arc::new(written)) }
+    }
+}
+
+impl Written {
+    fn read(text: String, vocabulary: &Vocabulary) -> Option<Self> {
+        let mut written = Self { entries: Vec::with_capacity(most_entries(&text)), text };
+        let text = written.text.as_str();
         let (mut start, mut last, mut last_list) = ("{".len(), None, None);
         if !text.starts_with('{') {
             return None;
@@ -37,7 +79,7 @@ impl Capability {
             let resource_end = start + "\"".len() + name_bytes;
             let rest = &text[resource_end..];
             let (list, operations) =
-                match (last_list.filter(|list| rest.starts_with(list)), capability.entries.last()) {
+                match (last_list.filter(|list| rest.starts_with(list)), written.entries.last()) {
                     // most channels have the same
                     (Some(list), Some(last)) => (list, last.operations.clone()),
                     _ => {
@@ -50,25 +92,66 @@ impl Capability {
                 Cow::Borrowed(_) => None,
                 Cow::Owned(name) => Some(name.as_str().into()),
             };
-            capability.entries.push(Entry { resource_end, end, unescaped, is_pattern, operations });
+            written.entries.push(Entry { resource_end, end, unescaped, is_pattern, operations });
             (start, last, last_list) = (end + ",".len(), Some(name), Some(list));
             match &text[end..] {
-                "}" => return Some(capability),
+                "}" => return Some(written),
                 more if more.starts_with(',') => {}
                 _ => return None,
             }
         }
     }
 
-    /// Empty, with room.
-    pub(super) fn with_room_for(bytes: usize, entries: usize) -> Self {
-        Self { text: String::with_capacity(bytes), entries: Vec::with_capacity(entries) }
+    /// Nothing yet, with room for as much as these have together.
+    pub(super) fn with_room_for(one: &Self, other: &Self) -> Self {
+        Self {
+            text: String::with_capacity(one.text.len() + other.text.len()),
+            entries: Vec::with_capacity(one.len() + other.len()),
+        }
+    }
+
+    /// Up to an entry.
+    pub(super) fn up_to(&self, end: usize) -> Self {
+        let mut first = Self::default();
+        first.push_from(self, 0..end);
+        first
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Resource<'_>, &Operations)> {
+        (0..self.len()).map(|at| (self.resource(at), self.operations(at)))
     }
 
     pub(super) fn resource(&self, at: usize) -> Resource<'_> {
         let entry = &self.entries[at];
         let written = || &self.text[self.start(at) + "\"".len()..entry.resource_end];
         Resource::parsed(entry.unescaped.as_deref().unwrap_or_else(written), entry.is_pattern)
+    }
+
+    pub(super) fn operations(&self, at: usize) -> &Operations {
+        &self.entries[at].operations
+    }
+
+    /// Where patterns stand. What isn't one is found by its name, without looking at all of them.
+    pub(super) fn patterns(&self) -> Vec<usize> {
+        (0..self.len()).filter(|at| self.entries[*at].is_pattern).collect()
+    }
+
+    /// Where a resource is, or where it would be; not before `from`.
+    pub(super) fn find(&self, resource: Resource<'_>, from: usize) -> Result<usize, usize> {
+        let (mut low, mut high) = (from, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.resource(middle).cmp(&resource) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Ok(middle),
+            }
+        }
+        Err(low)
     }
 
     /// Adds an entry behind all others.
@@ -96,7 +179,7 @@ impl Capability {
         self.text.push('}');
     }
 
-    /// Adds entries of another capability behind all others.
+    /// Adds entries of another behind all others.
     pub(super) fn push_from(&mut self, other: &Self, entries: Range<usize>) {
         let Some(last) = entries.clone().last() else { return };
         self.open();
@@ -190,7 +273,7 @@ const BETWEEN: &str = "\":[";
 /// There is one text for one capability.
 impl PartialEq for Capability {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.as_str() == other.as_str()
     }
 }
 
@@ -198,7 +281,7 @@ impl Eq for Capability {}
 
 impl Hash for Capability {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
+        self.as_str().hash(state);
     }
 }
 
@@ -308,8 +391,8 @@ mod tests {
         prop_assert_eq!(format!("{read:?}"), format!("{capability:?}"));
         for (ours, theirs) in [(capability, &read), (&read, capability)] {
             for (at, (resource, operations)) in ours.iter().enumerate() {
-                prop_assert_eq!(theirs.find(resource, 0), Ok(at));
-                prop_assert_eq!(&theirs.entries[at].operations, operations);
+                prop_assert_eq!(theirs.written().find(resource, 0), Ok(at));
+                prop_assert_eq!(theirs.written().operations(at), operations);
                 prop_assert_eq!(Resource::parse(resource.as_str()), Ok(resource));
             }
         }

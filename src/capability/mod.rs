@@ -2,14 +2,16 @@ mod canonical;
 mod operation;
 mod resource;
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 pub use operation::{Operations, Vocabulary, VocabularyError};
 pub use resource::{Resource, ResourceError};
+
+use canonical::Written;
 
 use crate::json;
 
@@ -32,23 +34,8 @@ use crate::json;
 /// ```
 #[derive(Clone, Default)]
 pub struct Capability {
-    /// The canonical text, which is what is sealed and signed; none at all for an empty capability.
-    text: String,
-    /// Where what stands in it, sorted by the resources' bytes, each resource once.
-    entries: Vec<Entry>,
-}
-
-/// One entry of the text, `"resource":["operation"]`. It begins behind the brace or comma that ends what is before it.
-#[derive(Clone)]
-struct Entry {
-    /// Where the resource ends.
-    resource_end: usize,
-    /// Where the entry ends.
-    end: usize,
-    /// The resource, if it isn't written as it is.
-    unescaped: Option<Box<str>>,
-    is_pattern: bool,
-    operations: Operations,
+    /// Shared, so that a clone costs next to nothing; none for an empty one.
+    written: Option<Arc<Written>>,
 }
 
 impl Capability {
@@ -91,17 +78,17 @@ impl Capability {
 
     /// Whether nothing at all is permitted.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.written.is_none()
     }
 
     /// How many resources it names.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.written().len()
     }
 
     /// The entries, sorted by the resources' bytes.
     pub fn iter(&self) -> impl Iterator<Item = (Resource<'_>, &Operations)> {
-        (0..self.len()).map(|at| (self.resource(at), &self.entries[at].operations))
+        self.written().iter()
     }
 
     /// What either permits.
@@ -113,58 +100,56 @@ impl Capability {
         if self.is_empty() {
             return other.clone();
         }
-        let mut all = Self::with_room_for(self.text.len() + other.text.len(), self.len() + other.len());
+        let (ours, theirs) = (self.written(), other.written());
+        let mut all = Written::with_room_for(ours, theirs);
         let mut done = 0;
-        for (at, (resource, operations)) in other.iter().enumerate() {
-            match self.find(resource, done) {
+        for (at, (resource, operations)) in theirs.iter().enumerate() {
+            match ours.find(resource, done) {
                 Ok(same) => {
-                    all.push_from(self, done..same);
-                    all.push(resource, self.entries[same].operations.union(operations));
+                    all.push_from(ours, done..same);
+                    all.push(resource, ours.operations(same).union(operations));
                     done = same + 1;
                 }
                 Err(next) => {
-                    all.push_from(self, done..next);
-                    all.push_from(other, at..at + 1);
+                    all.push_from(ours, done..next);
+                    all.push_from(theirs, at..at + 1);
                     done = next;
                 }
             }
         }
-        all.push_from(self, done..self.len());
-        all
+        all.push_from(ours, done..ours.len());
+        all.into()
     }
 
     /// What any of them permits.
     pub(crate) fn union_of<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
-        let mut parts = parts.into_iter().filter(|part| !part.is_empty());
-        match (parts.next(), parts.next()) {
-            (None, _) => Self::default(),
-            (Some(one), None) => one.clone(),
-            (Some(one), Some(other)) => parts.fold(one.union(other), |all, part| all.union(part)),
-        }
+        parts.into_iter().fold(Self::default(), |all, part| all.union(part))
     }
 
     /// What `other` does not permit. A pattern is permitted only by a pattern that contains it, `*` only by
     /// `*`; the operations of several entries add up.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Self {
-        if other.is_empty() {
-            return self.clone();
-        }
-        let patterns = other.patterns();
-        self.each(|resource, operations| other.unmet(resource, operations, &patterns))
+        let theirs = other.written();
+        let patterns = theirs.patterns();
+        self.each(|resource, operations| unmet(resource, operations, theirs, &patterns))
     }
 
     /// The rest: what `other` does permit, entry by entry as they stand here.
     #[must_use]
     pub fn permitted_by(&self, other: &Self) -> Self {
-        let patterns = other.patterns();
-        self.each(|resource, operations| operations.without(&other.unmet(resource, operations, &patterns)))
+        let theirs = other.written();
+        let patterns = theirs.patterns();
+        self.each(|resource, operations| operations.without(&unmet(resource, operations, theirs, &patterns)))
     }
 
     /// What both permit, as Ably cuts a request down to its key: of each pair of resources the narrower,
     /// with the operations in common. A pair of which neither contains the other gives nothing.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {
+        if self == other {
+            return self.clone();
+        }
         let mut common: BTreeMap<Resource<'_>, Operations> = BTreeMap::new();
         for (ours, our_operations) in self.iter() {
             for (theirs, their_operations) in other.iter() {
@@ -185,21 +170,23 @@ impl Capability {
         Self::from_sorted(common)
     }
 
-    /// Adds one entry to what is there: quickly where it comes last, else all is copied.
+    /// Adds one entry to what is there: quickly where it comes last and nobody shares it, else all is copied.
     pub(crate) fn insert(&mut self, resource: Resource<'_>, operations: &Operations) {
-        match self.len().checked_sub(1).map(|last| self.resource(last).cmp(&resource)) {
-            None | Some(Ordering::Less) => self.push(resource, operations.clone()),
-            Some(_) => *self = self.union(&Self::from_iter([(resource, operations.clone())])),
+        let last = self.len().checked_sub(1).map(|last| self.written().resource(last));
+        if last.is_none_or(|last| last < resource) {
+            Arc::make_mut(self.written.get_or_insert_default()).push(resource, operations.clone());
+        } else {
+            *self = self.union(&Self::from_sorted([(resource, operations.clone())]));
         }
     }
 
     /// Takes one entry away.
     pub(crate) fn remove(&mut self, resource: Resource<'_>) {
-        if let Ok(unwanted) = self.find(resource, 0) {
-            let mut rest = Self::with_room_for(self.text.len(), self.len());
-            rest.push_from(self, 0..unwanted);
-            rest.push_from(self, unwanted + 1..self.len());
-            *self = rest;
+        let all = self.written();
+        if let Ok(unwanted) = all.find(resource, 0) {
+            let mut rest = all.up_to(unwanted);
+            rest.push_from(all, unwanted + 1..all.len());
+            *self = rest.into();
         }
     }
 
@@ -207,10 +194,10 @@ impl Capability {
     #[must_use]
     pub(crate) fn cut_to(self, key: &Self) -> Self {
         // with more entries, the narrower ones would be added
-        if let [entry] = key.entries.as_slice() {
-            let pattern = key.resource(0);
+        if key.len() == 1 {
+            let (pattern, permitted) = (key.written().resource(0), key.written().operations(0));
             let is_within = |(resource, operations): (Resource<'_>, &Operations)| {
-                pattern.contains(resource) && operations.without(&entry.operations).is_empty()
+                pattern.contains(resource) && operations.without(permitted).is_empty()
             };
             if self.iter().all(is_within) {
                 return self;
@@ -219,52 +206,46 @@ impl Capability {
         self.intersect(key)
     }
 
-    /// Where a resource is, or where it would be; not before `from`.
-    fn find(&self, resource: Resource<'_>, from: usize) -> Result<usize, usize> {
-        let (mut low, mut high) = (from, self.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            match self.resource(middle).cmp(&resource) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Greater => high = middle,
-                Ordering::Equal => return Ok(middle),
+    /// What is kept of each entry. The whole is not copied where all of it is kept.
+    fn each(&self, keep: impl Fn(Resource<'_>, &Operations) -> Operations) -> Self {
+        let all = self.written();
+        let mut rest: Option<Written> = None;
+        for (at, (resource, operations)) in all.iter().enumerate() {
+            let kept = keep(resource, operations);
+            if kept != *operations {
+                let rest = rest.get_or_insert_with(|| all.up_to(at));
+                if !kept.is_empty() {
+                    rest.push(resource, kept);
+                }
+            } else if let Some(rest) = &mut rest {
+                rest.push_from(all, at..at + 1);
             }
         }
-        Err(low)
-    }
-
-    fn each(&self, keep: impl Fn(Resource<'_>, &Operations) -> Operations) -> Self {
-        let kept = self.iter().map(|(resource, operations)| (resource, keep(resource, operations)));
-        Self::from_sorted(kept.filter(|(_, kept)| !kept.is_empty()))
+        rest.map_or_else(|| self.clone(), Self::from)
     }
 
     /// Entries that come in order, each resource once.
     fn from_sorted<'a>(entries: impl IntoIterator<Item = (Resource<'a>, Operations)>) -> Self {
-        let mut capability = Self::default();
+        let mut written = Written::default();
         for (resource, operations) in entries {
-            capability.push(resource, operations);
+            written.push(resource, operations);
         }
-        capability
+        written.into()
     }
+}
 
-    /// Where patterns stand. What isn't one is found by its name, without looking at all of them.
-    fn patterns(&self) -> Vec<usize> {
-        (0..self.len()).filter(|at| self.entries[*at].is_pattern).collect()
+/// Those of the operations that `other` does not permit on the resource.
+fn unmet(resource: Resource<'_>, operations: &Operations, other: &Written, patterns: &[usize]) -> Operations {
+    let mut unmet = operations.clone();
+    if let Ok(same) = other.find(resource, 0) {
+        unmet = unmet.without(other.operations(same));
     }
-
-    /// Those of the operations that this does not permit on the resource.
-    fn unmet(&self, resource: Resource<'_>, operations: &Operations, patterns: &[usize]) -> Operations {
-        let mut unmet = operations.clone();
-        if let Ok(same) = self.find(resource, 0) {
-            unmet = unmet.without(&self.entries[same].operations);
+    for at in patterns {
+        if other.resource(*at).contains(resource) {
+            unmet = unmet.without(other.operations(*at));
         }
-        for at in patterns {
-            if self.resource(*at).contains(resource) {
-                unmet = unmet.without(&self.entries[*at].operations);
-            }
-        }
-        unmet
     }
+    unmet
 }
 
 fn operations(list: &[Value], vocabulary: &Vocabulary) -> Result<Operations, EntryProblem> {

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ably::{Token, Ttl};
@@ -116,7 +117,7 @@ pub struct Report {
     pub cause: Option<String>,
     /// For each text presented, repeats left out, in order and as far as they were looked at: the kid of the secret that it was
     /// sealed with, or why it does not count.
-    pub grants: Vec<Result<String, Unreadable>>,
+    pub grants: Vec<Result<Arc<str>, Unreadable>>,
     /// How long things took.
     pub took: Took,
 }

@@ -1,6 +1,5 @@
 mod ask;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -349,29 +348,27 @@ impl Issuer {
         let (mut kept, mut excess) = (Vec::<Kept>::new(), Vec::new());
         let texts = match &self.strategy {
             Strategy::Cookie(sealing) => {
-                for text in looked_at(&presented) {
+                let texts = looked_at(presented);
+                report.grants.reserve_exact(texts.len());
+                for (place, text) in texts.iter().enumerate() {
                     let read = sealing.keys.unseal(&client.id, text, now, &self.vocabulary).map(|unsealed| {
-                        kept.push(Kept {
-                            grant: unsealed.grant,
-                            id: text.clone(),
-                            current: unsealed.current,
-                        });
+                        kept.push(Kept { grant: unsealed.grant, place, current: unsealed.current });
                         unsealed.kid
                     });
                     report.grants.push(read);
                 }
-                presented
+                texts
             }
             Strategy::Store(_) => {
                 let mut bytes = 0;
-                for text in &stored.texts {
+                for (place, text) in stored.texts.iter().enumerate() {
                     bytes += text.len();
                     if bytes > MAX_STORED_BYTES {
-                        excess.push(text.clone());
+                        excess.push(place);
                         continue;
                     }
                     let grant = row::read(text, now, &self.vocabulary);
-                    kept.extend(grant.map(|grant| Kept { grant, id: text.clone(), current: true }));
+                    kept.extend(grant.map(|grant| Kept { grant, place, current: true }));
                 }
                 stored.texts
             }
@@ -394,15 +391,21 @@ impl Issuer {
         moment: &Moment,
         report: &mut Report,
     ) -> Result<SealedChange, StoreError> {
-        let put: Option<BTreeSet<String>> = change.put.iter().map(|grant| self.text(client, grant)).collect();
+        let put: Option<Vec<String>> = change.put.iter().map(|grant| self.text(client, grant)).collect();
         // what can't be written has no room, and then nothing is dropped for it either
-        let Some(put) = put else { return Ok(SealedChange::default()) };
+        let Some(mut put) = put else { return Ok(SealedChange::default()) };
+        put.sort_unstable();
+        put.dedup();
         // what is there already is neither put again nor dropped
-        let mut drop = change.drop;
-        let excess: Vec<&String> = recalled.excess.iter().filter(|text| !drop.contains(text)).collect();
-        drop.extend(excess.into_iter().cloned());
-        drop.retain(|text| !put.contains(text));
-        let put = put.into_iter().filter(|text| !recalled.texts.contains(text)).collect();
+        let is_dropped = |place: &usize| change.drop.contains(place) || recalled.excess.contains(place);
+        let drop = recalled
+            .texts
+            .iter()
+            .enumerate()
+            .filter(|(place, text)| is_dropped(place) && !put.contains(text))
+            .map(|(_, text)| text.clone())
+            .collect();
+        put.retain(|text| !recalled.texts.contains(text));
         let change = SealedChange { put, drop };
         match &self.strategy {
             Strategy::Store(store) if !change.is_empty() => {
@@ -483,8 +486,8 @@ struct Recalled {
     held: Held,
     /// The texts that are kept, whatever they say.
     texts: Vec<String>,
-    /// Those that were not looked at, because there were too many.
-    excess: Vec<String>,
+    /// The places of those that were not looked at, because there were too many.
+    excess: Vec<usize>,
     /// Up to when it is revoked, so far as that is known.
     not_before: Option<u64>,
     /// It is not known, and all that is held counts as revoked.
@@ -495,15 +498,15 @@ impl Recalled {
     /// What goes when everything goes: in a store also what can't be read now, as it might be later.
     fn everything(&self, strategy: &Strategy) -> Change {
         match strategy {
-            Strategy::Store(_) => Change { drop: self.texts.clone(), ..Change::default() },
+            Strategy::Store(_) => Change { drop: (0..self.texts.len()).collect(), ..Change::default() },
             _ => self.held.forget(),
         }
     }
 }
 
 /// Of the texts presented, those that are looked at: equal ones once, and no more than sixteen, however many there are.
-pub(crate) fn looked_at<'a>(presented: impl IntoIterator<Item = &'a String>) -> Vec<&'a String> {
-    let mut texts: Vec<&String> = Vec::new();
+pub(crate) fn looked_at<T: PartialEq>(presented: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut texts = Vec::new();
     for text in presented {
         if texts.len() == MAX_CANDIDATES {
             break;

@@ -29,6 +29,8 @@ use crate::proposal::{Asked, Decision, Question};
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
+    /// Those without placeholders, which are the same for every client.
+    fixed: Capability,
 }
 
 #[derive(Debug, Clone)]
@@ -67,6 +69,9 @@ impl Rules {
         let sample = template.fill(|_| Some("x")).ok_or(RuleError::Placeholder)?;
         Resource::parse(&sample)?;
         let checked = Capability::from_json(&serde_json::json!({ sample: operations }), vocabulary)?;
+        if !template.has_placeholders() {
+            self.fixed = self.fixed.union(&checked);
+        }
         for (_, operations) in checked.iter() {
             self.rules.push(Rule { template: template.clone(), operations: operations.clone() });
         }
@@ -94,14 +99,15 @@ impl Rules {
         let filled: Vec<(String, &Operations)> = self
             .rules
             .iter()
+            .filter(|rule| rule.template.has_placeholders())
             .filter_map(|rule| {
                 Some((rule.template.fill(|segment| value(client, segment))?, &rule.operations))
             })
             .collect();
-        filled
+        let filled = filled
             .iter()
-            .filter_map(|(text, operations)| Some((Resource::parse(text).ok()?, (*operations).clone())))
-            .collect()
+            .filter_map(|(text, operations)| Some((Resource::parse(text).ok()?, (*operations).clone())));
+        self.fixed.union(&filled.collect())
     }
 }
 
@@ -152,6 +158,10 @@ impl Template {
             };
         }
         Ok(Self { qualifier: qualifier.to_owned(), segments })
+    }
+
+    fn has_placeholders(&self) -> bool {
+        self.segments.iter().any(|segment| !matches!(segment, Segment::Literal(_)))
     }
 
     /// The resource, unless a placeholder's value is missing or could mean more than one plain segment.

@@ -88,7 +88,7 @@ impl Webhook {
                 Asked::These(asked) => json!(asked),
                 Asked::Everything => Value::Null,
             },
-            "held": *question.held,
+            "held": question.held,
         });
         let mut request = Request::post(url.uri())
             .header(CONTENT_TYPE, "application/json")

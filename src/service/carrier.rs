@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -23,6 +23,8 @@ use crate::issuer::{Report, SealedChange, looked_at};
 pub struct CookieSettings {
     prefix: String,
     scope: CookieScope,
+    /// What follows a cookie's value, up to the number of seconds that it is kept.
+    attributes: String,
 }
 
 /// Where cookies go.
@@ -58,8 +60,21 @@ impl CookieSettings {
     }
 
     fn prefixed(name: &str, scope: CookieScope) -> Self {
-        let host = if scope == CookieScope::InsecureLoopback { "" } else { "__Host-" };
-        Self { prefix: format!("{host}{name}."), scope }
+        let is_secure = scope != CookieScope::InsecureLoopback;
+        let host = if is_secure { "__Host-" } else { "" };
+        let is_cross_site = scope == CookieScope::CrossSite;
+        let cookie = Cookie::build(("", ""))
+            .path("/")
+            .http_only(true)
+            .secure(is_secure)
+            .same_site(if is_cross_site { SameSite::None } else { SameSite::Strict })
+            .partitioned(is_cross_site);
+        let attributes = cookie.build().to_string();
+        Self {
+            prefix: format!("{host}{name}."),
+            scope,
+            attributes: format!("{}; Max-Age=", &attributes["=".len()..]),
+        }
     }
 
     /// Where the cookies go.
@@ -77,32 +92,25 @@ impl CookieSettings {
         self.prefix.len() + TAG_CHARS
     }
 
-    fn is_secure(&self) -> bool {
-        self.scope != CookieScope::InsecureLoopback
+    /// Whether this is the name of the cookie that holds this grant.
+    fn names(&self, name: &str, grant: &str) -> bool {
+        name.strip_prefix(&self.prefix) == Some(suffix(grant))
     }
 
-    /// The name of the cookie that holds this grant: it follows from the content, so two answers never
-    /// overwrite each other's.
-    fn name_for(&self, grant: &str) -> String {
-        let digest = grant.rsplit('.').next().unwrap_or_default();
-        [&self.prefix, &digest[..TAG_CHARS.min(digest.len())]].concat()
-    }
-
-    fn set(&self, name: String, value: String, max_age: u64) -> HeaderValue {
-        let max_age = Duration::seconds(i64::try_from(max_age).unwrap_or(i64::MAX));
-        let mut text = String::with_capacity(name.len() + value.len() + LONGEST_ATTRIBUTES);
-        let mut cookie = Cookie::build((name, value))
-            .path("/")
-            .http_only(true)
-            .secure(self.is_secure())
-            .same_site(SameSite::Strict)
-            .max_age(max_age);
-        if self.scope == CookieScope::CrossSite {
-            cookie = cookie.same_site(SameSite::None).partitioned(true);
-        }
-        let _ = write!(text, "{}", cookie.build());
+    fn set(&self, name: [&str; 2], value: &str, seconds: u64) -> HeaderValue {
+        let [prefix, suffix] = name;
+        let fixed = prefix.len() + suffix.len() + "=".len() + value.len() + self.attributes.len();
+        let mut text = String::with_capacity(fixed + seconds.checked_ilog10().unwrap_or(0) as usize + 1);
+        let _ = write!(text, "{prefix}{suffix}={value}{}{seconds}", self.attributes);
         HeaderValue::try_from(text).expect("names and values are checked to be ASCII")
     }
+}
+
+/// How the name of the cookie that holds this grant ends. It follows from the content, so two answers never overwrite
+/// each other's.
+fn suffix(grant: &str) -> &str {
+    let digest = grant.rsplit('.').next().unwrap_or_default();
+    &digest[..TAG_CHARS.min(digest.len())]
 }
 
 /// A text that can't begin a cookie's name.
@@ -216,7 +224,7 @@ impl Carrier {
     fn write_header(&self, change: &SealedChange, report: &Report, headers: &mut HeaderMap) -> Carried {
         let presented = self.presented();
         let overflowing = presented.iter().map(String::len).sum::<usize>() > MAX_CANDIDATES_BYTES;
-        let is_kept = |read: &Result<String, Unreadable>| match read {
+        let is_kept = |read: &Result<Arc<str>, Unreadable>| match read {
             Ok(_) => true,
             Err(Unreadable::UnknownKid | Unreadable::FromTheFuture) => !overflowing,
             Err(_) => false,
@@ -249,30 +257,29 @@ fn write_cookies(
     headers: &mut HeaderMap,
 ) -> Carried {
     let mut carried = Carried::default();
-    let mut named: Vec<String> = Vec::new();
     // first, because some clients forget deletions that stand before it
     for grant in put {
-        let name = settings.name_for(grant);
+        let name = [settings.prefix(), suffix(grant)];
         carried.set += 1;
         carried.grants += 1;
-        carried.bytes += name.len() + grant.len();
-        headers.append(SET_COOKIE, settings.set(name.clone(), grant.clone(), keep_for));
-        named.push(name);
+        carried.bytes += settings.name_bytes() + grant.len();
+        headers.append(SET_COOKIE, settings.set(name, grant, keep_for));
     }
+    let mut deleted: Vec<&str> = Vec::new();
     for candidate in candidates {
-        if named.contains(&candidate.name) {
+        let name = candidate.name.as_str();
+        if deleted.contains(&name) || put.iter().any(|grant| settings.names(name, grant)) {
             continue;
         }
-        let has_room = carried.deleted < MAX_DELETIONS;
-        if has_room && candidate.name.is_ascii() && dropped(&candidate.value) {
-            headers.append(SET_COOKIE, settings.set(candidate.name.clone(), String::new(), 0));
-            named.push(candidate.name.clone());
-            carried.deleted += 1;
+        if deleted.len() < MAX_DELETIONS && name.is_ascii() && dropped(&candidate.value) {
+            headers.append(SET_COOKIE, settings.set([name, ""], "", 0));
+            deleted.push(name);
         } else {
             carried.grants += 1;
             carried.bytes += candidate.bytes();
         }
     }
+    carried.deleted = deleted.len();
     carried
 }
 
@@ -283,8 +290,6 @@ impl Candidate {
 }
 
 pub(crate) const GRANT: HeaderName = HeaderName::from_static("accrue-grant");
-/// Bytes that a cookie's attributes take, about.
-const LONGEST_ATTRIBUTES: usize = 96;
 /// Of a grant's digest, in its cookie's name.
 const TAG_CHARS: usize = 8;
 const MAX_CANDIDATES_BYTES: usize = 8 * 1024;

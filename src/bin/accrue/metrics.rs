@@ -1,9 +1,12 @@
 //! What `/metrics` shows. Labels hold names of ours and of the configuration's, never what a request says.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use accrue::{Half, Outcome, OutcomeKind, Revoked, Unreadable};
-use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{
+    Counter, Histogram, SharedString, Unit, counter, describe_counter, describe_histogram, histogram,
+};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Counts what becomes of requests. What every request counts is looked up once.
@@ -92,7 +95,7 @@ impl Metrics {
         }
         for grant in &report.grants {
             match grant {
-                Ok(kid) => counter!(VERIFIED, "kid" => kid.clone()).increment(1),
+                Ok(kid) => counter!(VERIFIED, "kid" => SharedString::from(Arc::clone(kid))).increment(1),
                 Err(reason) => counter!(REJECTED, "reason" => name(*reason)).increment(1),
             }
         }
