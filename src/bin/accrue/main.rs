@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod inspect;
 mod keygen;
+mod log_fields;
 mod log_lines;
 mod metrics;
 mod process;

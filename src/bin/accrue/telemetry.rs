@@ -6,6 +6,7 @@ use http::StatusCode;
 use tracing::{debug, info, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::log_fields::Fields;
 use crate::log_lines::LINES;
 
 /// The filter, if it is one.
@@ -36,7 +37,7 @@ pub(crate) fn start(text: &str, format: LogFormat) -> Result<(), String> {
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
     match format {
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
-        _ => subscriber.init(),
+        _ => subscriber.fmt_fields(Fields).init(),
     }
     Ok(())
 }
