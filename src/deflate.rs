@@ -80,18 +80,9 @@ impl Bits {
         }
     }
 
-    /// Codes begin with their most significant bit.
-    fn push_code(&mut self, code: u16, count: u32) {
-        self.push(u32::from(code.reverse_bits() >> (16 - count)), count);
-    }
-
     fn push_symbol(&mut self, symbol: u16) {
-        match symbol {
-            0..144 => self.push_code(0x30 + symbol, 8),
-            144..256 => self.push_code(0x190 + symbol - 144, 9),
-            256..280 => self.push_code(symbol - 256, 7),
-            _ => self.push_code(0xc0 + symbol - 280, 8),
-        }
+        let (code, count) = CODES[usize::from(symbol)];
+        self.push(code.into(), count);
     }
 
     /// The tables of section 3.2.5: four lengths, two distances for each number of extra bits.
@@ -106,7 +97,7 @@ impl Bits {
             self.push(length & ((1 << extra) - 1), extra);
         }
         let extra = distance.checked_ilog2().unwrap_or(0).saturating_sub(1);
-        self.push_code(to_u16(2 * extra + (distance >> extra)), 5);
+        self.push(written(to_u16(2 * extra + (distance >> extra)), 5).into(), 5);
         self.push(distance & ((1 << extra) - 1), extra);
     }
 
@@ -115,6 +106,28 @@ impl Bits {
         self.written.extend_from_slice(&self.waiting.to_le_bytes()[..rest]);
         self.written
     }
+}
+
+/// The codes of section 3.2.6 for all symbols, as they are written, and how many bits each has.
+static CODES: [(u16, u32); 286] = {
+    let mut codes = [(0, 0); 286];
+    let mut symbol = 0;
+    while symbol < 286 {
+        let (code, count) = match symbol {
+            0..144 => (0x30 + symbol, 8),
+            144..256 => (0x190 + symbol - 144, 9),
+            256..280 => (symbol - 256, 7),
+            _ => (0xc0 + symbol - 280, 8),
+        };
+        codes[symbol as usize] = (written(code, count), count);
+        symbol += 1;
+    }
+    codes
+};
+
+/// Codes begin with their most significant bit.
+const fn written(code: u16, count: u32) -> u16 {
+    code.reverse_bits() >> (16 - count)
 }
 
 fn to_u16(symbol: u32) -> u16 {

@@ -119,8 +119,9 @@ impl Held {
         let oldest = self.fresh.iter().map(|kept| kept.grant.since).fold(since, u64::min);
         let grant = |capability| Grant { capability, since: oldest };
 
-        let fits = |permitted: &Permitted| room(&grant(permitted.to_remember())) && terms.fit(permitted);
-        let mut remembered = grant(permitted.to_remember());
+        let fits =
+            |permitted: &Permitted| room(&grant(permitted.to_remember().clone())) && terms.fit(permitted);
+        let mut remembered = grant(permitted.to_remember().clone());
         let mut full = Capability::default();
         let all_fits = remembered.capability.is_empty() || (room(&remembered) && terms.fit(&permitted));
         if !all_fits {
@@ -129,7 +130,7 @@ impl Held {
                 return self.unfolded(permitted, answered, since, room);
             }
             full = permitted.keep_added(fits);
-            remembered = grant(permitted.to_remember());
+            remembered = grant(permitted.to_remember().clone());
         }
 
         let anything_added = !permitted.added().is_empty();

@@ -72,13 +72,12 @@ impl Proposal {
     pub(crate) fn settle(&self, decision: Option<Decision>, terms: &Terms<'_>) -> Option<Permitted> {
         let carried = self.carried.clone();
         match decision {
-            None => Some(Permitted { carried, ..Permitted::default() }),
+            None => Some(Permitted::new(carried, Capability::default(), Capability::default())),
             Some(Decision::Barred) => None,
             Some(Decision::Unavailable(_)) => Some(Permitted {
-                carried,
                 tolerated: self.stale.intersect(terms.ceiling),
                 unanswered: true,
-                ..Permitted::default()
+                ..Permitted::new(carried, Capability::default(), Capability::default())
             }),
             Some(Decision::Granted(granted)) => {
                 let granted = match &self.asked {
@@ -90,7 +89,7 @@ impl Proposal {
                 // `chat:*` that was held, and answered with `chat:1`, is not permitted again: `chat:1` is new
                 let rechecked = self.aged.permitted_by(&granted);
                 let added = granted.minus(&carried).minus(&rechecked).minus(terms.given);
-                Some(Permitted { carried, rechecked, added, ..Permitted::default() })
+                Some(Permitted::new(carried, rechecked, added))
             }
         }
     }
@@ -109,15 +108,14 @@ impl Terms<'_> {
             || self.signed(permitted).as_str().len() <= MAX_SIGNED_BYTES
     }
 
-    fn parts<'a>(&'a self, permitted: &'a Permitted) -> [&'a Capability; 5] {
-        let Permitted { carried, rechecked, added, tolerated, .. } = permitted;
-        [carried, rechecked, added, tolerated, self.given]
+    fn parts<'a>(&'a self, permitted: &'a Permitted) -> [&'a Capability; 3] {
+        [&permitted.remembered, &permitted.tolerated, self.given]
     }
 }
 
 /// What a client was permitted. Made in one place, [`Proposal::settle`], from what it held and what the check
 /// answered; it can only be narrowed. Read [to remember](Self::to_remember) and [to sign](Self::to_sign).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Permitted {
     /// Held, and not asked about.
     carried: Capability,
@@ -125,15 +123,28 @@ pub(crate) struct Permitted {
     rechecked: Capability,
     /// Permitted by this answer, and not held.
     added: Capability,
+    /// These three together.
+    remembered: Capability,
     /// Stale, but the check did not answer: counts for now and stays where it is kept, as it is.
     tolerated: Capability,
     unanswered: bool,
 }
 
 impl Permitted {
+    fn new(carried: Capability, rechecked: Capability, added: Capability) -> Self {
+        Self {
+            remembered: Capability::union_of([&carried, &rechecked, &added]),
+            carried,
+            rechecked,
+            added,
+            tolerated: Capability::default(),
+            unanswered: false,
+        }
+    }
+
     /// What goes into the grant: never what is given to everyone.
-    pub(crate) fn to_remember(&self) -> Capability {
-        Capability::union_of([&self.carried, &self.rechecked, &self.added])
+    pub(crate) fn to_remember(&self) -> &Capability {
+        &self.remembered
     }
 
     /// That, without what this answer adds.
@@ -182,10 +193,14 @@ impl Permitted {
     /// Of what was added, keeps entry by entry what fits, and returns the rest. For when not all of it does.
     pub(crate) fn keep_added(&mut self, fits: impl Fn(&Self) -> bool) -> Capability {
         let mut rest = Capability::default();
+        let held = self.held();
+        self.remembered = held.clone();
         for (resource, operations) in mem::take(&mut self.added).iter() {
+            let before = (self.added.clone(), self.remembered.clone());
             self.added.insert(resource, operations);
+            self.remembered = held.union(&self.added);
             if !fits(self) {
-                self.added.remove(resource);
+                (self.added, self.remembered) = before;
                 rest.insert(resource, operations);
             }
         }

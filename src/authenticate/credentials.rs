@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use cookie::Cookie;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderValue};
@@ -28,8 +30,9 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Unauthenticate
 /// Shows the name and value of every cookie of every `Cookie` header, the values as they are.
 pub(crate) fn each_cookie(headers: &HeaderMap, mut see: impl FnMut(&str, &str)) {
     for field in headers.get_all(COOKIE) {
-        // another application's cookie may be anything, and must not cost us ours
-        let field = String::from_utf8_lossy(field.as_bytes());
+        // another application's cookie may be anything, and must not cost us ours; the quick way first
+        let field = str::from_utf8(field.as_bytes())
+            .map_or_else(|_| String::from_utf8_lossy(field.as_bytes()), Cow::Borrowed);
         for cookie in Cookie::split_parse(&*field).filter_map(Result::ok) {
             see(cookie.name(), cookie.value());
         }

@@ -180,16 +180,6 @@ impl Capability {
         }
     }
 
-    /// Takes one entry away.
-    pub(crate) fn remove(&mut self, resource: Resource<'_>) {
-        let all = self.written();
-        if let Ok(unwanted) = all.find(resource, 0) {
-            let mut rest = all.up_to(unwanted);
-            rest.push_from(all, unwanted + 1..all.len());
-            *self = rest.into();
-        }
-    }
-
     /// What both permit, where the other is mostly a key that permits it all.
     #[must_use]
     pub(crate) fn cut_to(self, key: &Self) -> Self {
