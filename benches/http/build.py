@@ -13,7 +13,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 PROGRAMS = TARGET / "http" / "release"
-ACCRUE = pathlib.Path(os.environ.get("ACCRUE", TARGET / "release" / "accrue")).resolve()
+ACCRUE = pathlib.Path(os.environ.get("ACCRUE", TARGET / "dist" / "accrue")).resolve()
 NODE = shutil.which("node")
 # the system's is built with profiles; one that was compiled without takes 1.4 times as long
 PYTHON = os.environ.get("PYTHON", "/usr/bin/python3")
@@ -21,9 +21,9 @@ FASTAPI_PYTHON = HERE / "fastapi/.venv/bin/python"
 
 
 def build(others):
-    cargo(HERE, TARGET / "http")
+    cargo(HERE, TARGET / "http", "release")
     if "ACCRUE" not in os.environ:
-        cargo(ROOT, TARGET)
+        cargo(ROOT, TARGET, "dist")
     if "express" in others:
         express = HERE / "express"
         once(express / "package-lock.json", express / "node_modules", npm_ci)
@@ -32,8 +32,8 @@ def build(others):
         once(fastapi / "requirements.txt", fastapi / ".venv", python_venv)
 
 
-def cargo(package, target):
-    run("cargo", "build", "--locked", "--release", "--quiet", "--target-dir", target, cwd=package)
+def cargo(package, target, profile):
+    run("cargo", "build", "--locked", "--profile", profile, "--quiet", "--target-dir", target, cwd=package)
 
 
 def once(lock, folder, install):
