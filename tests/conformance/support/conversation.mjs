@@ -42,6 +42,7 @@ export class Conversation {
   #sent(request) {
     known(request, REQUEST);
     const { method = 'GET', path = '/auth', query = '', wish, by, headers = {}, chunked = false } = request;
+    const now = moment();
     const held = (request.holds ?? []).map(now);
     const carried = request.carries && (request.carries === 'kept' ? [this.#kept] : request.carries.map(now));
     const cookies = [
@@ -96,7 +97,16 @@ function written({ form: pairs, json, body, type }) {
 }
 
 const form = (pairs) => (typeof pairs === 'string' ? pairs : new URLSearchParams(pairs).toString());
-const now = (value) => (typeof value === 'function' ? value() : value);
+/** What depends on the time, at one moment: the same grant is the same text. */
+function moment() {
+  const made = new Map();
+  return (value) => {
+    if (typeof value !== 'function') return value;
+    if (!made.has(value)) made.set(value, value());
+    return made.get(value);
+  };
+}
+
 const statusOf = (code) => Math.floor(code / 100) === 500 ? 503 : Math.floor(code / 100);
 
 function readable({ status, headers, body }) {

@@ -7,7 +7,7 @@ import { KEY, SECRET } from './secrets.mjs';
 
 export const now = () => Math.floor(Date.now() / 1000);
 
-/** JSON as a grant and a token have it: all sorted. Names in the table differ in ASCII, where JavaScript sorts by bytes too. */
+/** JSON as a grant and a token have it: all sorted. JavaScript sorts by UTF-16, which is the same for names in the table. */
 export function canonical(capability) {
   const entries = Object.entries(capability).sort(([a], [b]) => (a < b ? -1 : 1));
   return JSON.stringify(Object.fromEntries(entries.map(([resource, operations]) => [resource, [...operations].sort()])));

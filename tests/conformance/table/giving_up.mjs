@@ -22,9 +22,11 @@ export const sections = [
     ['null in JSON is none', { json: { capability: null } }, gone(0, 1, 2)],
     ['empty in a form is none', { form: { capability: '' } }, gone(0, 1, 2)],
     ['from an own page', { headers: { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' } }, gone(0, 1, 2)],
-    ['from a listed page', { headers: { origin: 'https://app.example.com', 'sec-fetch-site': 'cross-site' } }, gone(0, 1, 2)],
+    ['from a listed page', { headers: { origin: 'https://app.example.com', 'sec-fetch-site': 'cross-site' } },
+      gone(0, 1, 2)],
     ['nothing is held', { holds: [], cookies: [] }, gone()],
-    ['more than are ever looked at', { holds: Array.from({ length: 40 }, (_, n) => `junk${n}`) }, gone(...Array(40).keys())],
+    ['more than are ever looked at', { holds: Array.from({ length: 40 }, (_, n) => `junk${n}`) },
+      gone(...Array(40).keys())],
     ['in the header', { carries: [both, ofBob] }, { status: 204, keeps: 'none' }],
     ['in the header, where nothing is', { carries: [] }, { status: 204, keeps: 'none' }],
   ] },
@@ -50,7 +52,8 @@ export const sections = [
   { title: 'giving up, by session', config: session(), base: { ...DELETE, holds: [both] }, rows: [
     ['everything needs no session', {}, gone(0)],
     ['a part does', { wish: TWO }, { error: 40100 }],
-    ['a part, with one', { wish: TWO, headers: { authorization: bearer({ sub: 'alice' }) } }, { ...gone(0), writes: ONE, since: 0, clientId: 'alice' }],
+    ['a part, with one', { wish: TWO, headers: { authorization: bearer({ sub: 'alice' }) } },
+      { ...gone(0), writes: ONE, since: 0, clientId: 'alice' }],
   ] },
 
   { title: 'giving up, where clients list what they need', config: strategy('client'), base: { ...DELETE, ...all }, rows: [

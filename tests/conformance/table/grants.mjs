@@ -38,7 +38,8 @@ const BAD = [
   ['no JSON', grant({}, { text: 'elsewhere' })],
   ['an unknown operation', grant({ elsewhere: ['no such thing'] })],
   ['too much, deflated', grant({}, { text: ' '.repeat(1_000_000), deflated: true })],
-  ['made younger', grant(SECRET_ROOM, { age: 24 * HOUR, after: (text) => text.replace(/\.(\d+)\./, (_, since) => `.${Number(since) + 24 * HOUR}.`) })],
+  ['made younger',
+    grant(SECRET_ROOM, { age: 24 * HOUR, after: madeYounger })],
   ['made wider', grant(ONE, { after: widened })],
   ['a digest cut short', grant(SECRET_ROOM, { after: (text) => text.slice(0, -1) })],
   ['a digest changed', grant(SECRET_ROOM, { after: (text) => text.replace(/.{43}$/, 'A'.repeat(43)) })],
@@ -48,6 +49,13 @@ const BAD = [
   ['percent-encoded', grant(SECRET_ROOM, { after: (text) => text.replace('1j', '%31j') })],
   ['nonsense', 'nonsense'],
   ['nothing but dots', '....'],
+];
+/** Undefined: not passed on. */
+const OF_THE_SERVICE = {
+  authorization: 'Bearer what accrue and the backend share', cookie: undefined, 'x-client-id': undefined,
+};
+const OTHER_NAMES = [
+  'accrue.x', '__Secure-accrue.x', '__host-accrue.x', '__Host-accrue', '__Host-accruex', 'x__Host-accrue.x',
 ];
 /** In the header these come back, as another instance may be able to read them. */
 const KEPT_IN_THE_HEADER = ['from tomorrow', 'from two minutes ahead', 'by an unknown kid'];
@@ -71,10 +79,13 @@ export const sections = [
     ['not permitted by rules any more, but fresh', { holds: [grant(SECRET_ROOM)] }, { token: SECRET_ROOM }],
     ['just fresh', { holds: [grant(SECRET_ROOM, { age: 8 * HOUR - 60 })] }, { token: SECRET_ROOM }],
     ['what is held may be wished for', { holds: [one], wish: ONE }, { token: ONE }],
-    ['what is new is added, and is as old as the oldest', { holds: [one], wish: TWO }, { token: BOTH, writes: BOTH, since: 0, drops: [0] }],
-    ['a refused wish costs nothing', { holds: [one], wish: SECRET_ROOM }, { token: ONE, refused: { denied: SECRET_ROOM } }],
+    ['what is new is added, and is as old as the oldest', { holds: [one], wish: TWO },
+      { token: BOTH, writes: BOTH, since: 0, drops: [0] }],
+    ['a refused wish costs nothing', { holds: [one], wish: SECRET_ROOM },
+      { token: ONE, refused: { denied: SECRET_ROOM } }],
     ['several are folded', { holds: [one, older] }, { token: BOTH, writes: BOTH, since: 1, drops: [0, 1] }],
-    ['several are folded into one that is there', { holds: [grant({ ...ONE, ...SECRET_ROOM }), one] }, { token: { ...ONE, ...SECRET_ROOM }, drops: [1] }],
+    ['several are folded into one that is there', { holds: [grant({ ...ONE, ...SECRET_ROOM }), one] },
+      { token: { ...ONE, ...SECRET_ROOM }, drops: [1] }],
     ['several are folded into what is added', { holds: [one, older], wish: THREE },
       { token: { ...BOTH, ...THREE }, writes: { ...BOTH, ...THREE }, since: 1, drops: [0, 1] }],
     ['equal values count once', { holds: [one], cookies: [['__Host-accrue.else', one]] }, { token: ONE }],
@@ -82,18 +93,21 @@ export const sections = [
       { token: BOTH, writes: BOTH, since: 0, drops: [0, '__Host-accrue.else'] }],
     ['the tag is not compared', { cookies: [['__Host-accrue.x', one], ['__Host-accrue.', two]] },
       { token: BOTH, writes: BOTH, since: 0, drops: ['__Host-accrue.x', '__Host-accrue.'] }],
-    ['among other cookies', { cookies: [['a', 'b'], ['__Host-accrue.x', one], ['=', ''], ['c', '1=2']] }, { token: ONE }],
+    ['among other cookies', { cookies: [['a', 'b'], ['__Host-accrue.x', one], ['=', ''], ['c', '1=2']] },
+      { token: ONE }],
     ['in a field of its own', { headers: { cookie: 'a=b' }, holds: [one] }, { token: ONE }],
     ['another\'s beside it', { holds: [one, ofBob] }, { token: ONE }],
-    ...['accrue.x', '__Secure-accrue.x', '__host-accrue.x', '__Host-accrue', '__Host-accruex', 'x__Host-accrue.x'].map((name) =>
+    ...OTHER_NAMES.map((name) =>
       [`${name} is not its name`, { cookies: [[name, one]] }, NOTHING]),
   ] },
 
   { title: 'grants that are stale', config: NOTHING_GIVEN, base: alice, rows: [
-    ['permitted again, it counts from now', { holds: [grant(ONE, { age: 9 * HOUR })] }, { token: ONE, writes: ONE, drops: [0] }],
+    ['permitted again, it counts from now', { holds: [grant(ONE, { age: 9 * HOUR })] },
+      { token: ONE, writes: ONE, drops: [0] }],
     ['denied, it is gone', { holds: [grant(SECRET_ROOM, { age: 9 * HOUR })] }, { error: 40160, drops: [0] }],
     ['denied, the rest stays', { holds: [grant(SECRET_ROOM, { age: 9 * HOUR }), one] }, { token: ONE, drops: [0] }],
-    ['denied in part', { holds: [grant({ ...ONE, ...SECRET_ROOM }, { age: 9 * HOUR })] }, { token: ONE, writes: ONE, drops: [0] }],
+    ['denied in part', { holds: [grant({ ...ONE, ...SECRET_ROOM }, { age: 9 * HOUR })] },
+      { token: ONE, writes: ONE, drops: [0] }],
     ['just stale', { holds: [grant(SECRET_ROOM, { age: 8 * HOUR + 60 })] }, { error: 40160, drops: [0] }],
     ['carried, permitted again', { carries: [grant(ONE, { age: 9 * HOUR })] }, { token: ONE, keeps: ONE }],
     ['carried, denied', { carries: [grant(SECRET_ROOM, { age: 9 * HOUR }), one] }, { token: ONE, keeps: [1] }],
@@ -103,25 +117,30 @@ export const sections = [
     ['only what is new is asked', { holds: [one], wish: BOTH, backend: says({ granted: TWO }) },
       { token: BOTH, writes: BOTH, since: 0, drops: [0], asks: [asked(TWO, ONE)] }],
     ['nothing new, nobody is asked', { holds: [one], wish: ONE }, { token: ONE }],
-    ['an answer goes no further than the question', { wish: ONE, backend: says({ granted: { '*': ['*'] } }) }, { token: ONE, writes: ONE, asks: [asked(ONE)] }],
+    ['an answer goes no further than the question', { wish: ONE, backend: says({ granted: { '*': ['*'] } }) },
+      { token: ONE, writes: ONE, asks: [asked(ONE)] }],
     ['while nobody answers a fresh grant counts, for five minutes', { holds: [one], wish: TWO, backend: replies(500) },
       { token: ONE, ttl: 300_000, refused: { unavailable: TWO }, asks: [asked(TWO, ONE)] }],
     ['while nobody answers a stale grant counts, and stays', { holds: [grant(ONE, { age: 9 * HOUR })], backend: replies(500) },
       { token: ONE, ttl: 300_000, asks: [asked(ONE)] }],
-    ['while nobody answers a shorter ttl is heeded', { holds: [grant(ONE, { age: 9 * HOUR })], query: { ttl: '60000' }, backend: replies(500) },
+    ['while nobody answers a shorter ttl is heeded',
+      { holds: [grant(ONE, { age: 9 * HOUR })], query: { ttl: '60000' }, backend: replies(500) },
       { token: ONE, ttl: 60_000, asks: [asked(ONE)] }],
-    ['while nobody answers one that is too old counts for nothing', { holds: [grant(ONE, { age: 17 * HOUR })], backend: replies(500) },
+    ['while nobody answers one that is too old counts for nothing',
+      { holds: [grant(ONE, { age: 17 * HOUR })], backend: replies(500) },
       { error: 50003, asks: [asked(ONE)] }],
     ['too old, and permitted again', { holds: [grant(ONE, { age: 17 * HOUR })], backend: says({ granted: ONE }) },
       { token: ONE, writes: ONE, drops: [0], asks: [asked(ONE)] }],
     ['denied, and the rest stays', { holds: [grant(TWO, { age: 9 * HOUR }), one], backend: says({ granted: {} }) },
       { token: ONE, drops: [0], asks: [asked(TWO, ONE)] }],
-    ['barred, all is given up that is alice\'s', { holds: [one, ofBob, grant(TWO, { age: 9 * HOUR })], backend: says({ barred: true }) },
+    ['barred, all is given up that is alice\'s',
+      { holds: [one, ofBob, grant(TWO, { age: 9 * HOUR })], backend: says({ barred: true }) },
       { error: 40300, drops: [0, 2], asks: [asked(TWO, ONE)] }],
     ['barred, and carried in the header', { carries: [one, grant(TWO, { age: 9 * HOUR })], backend: says({ barred: true }) },
       { error: 40300, keeps: 'none', asks: [asked(TWO, ONE)] }],
-    ['nothing of the request is passed on', { wish: ONE, headers: { cookie: 'session=1', authorization: 'Bearer x' }, backend: says({ granted: ONE }) },
-      { token: ONE, writes: ONE, asks: [{ ...asked(ONE), headers: { authorization: 'Bearer what accrue and the backend share', cookie: undefined, 'x-client-id': undefined } }] }],
+    ['nothing of the request is passed on',
+      { wish: ONE, headers: { cookie: 'session=1', authorization: 'Bearer x' }, backend: says({ granted: ONE }) },
+      { token: ONE, writes: ONE, asks: [{ ...asked(ONE), headers: OF_THE_SERVICE }] }],
   ] },
 
   { title: 'what the service sealed comes back', config: NOTHING_GIVEN, base: alice, rows: [
@@ -131,11 +150,14 @@ export const sections = [
     ['as cookies, and is given up', { wish: ONE }, { token: ONE, writes: ONE },
       { method: 'DELETE' }, { status: 204, drops: ['kept'] }, {}, NOTHING],
     ['as cookies, and is nobody else\'s', { wish: ONE }, { token: ONE, writes: ONE }, { by: 'bob' }, NOTHING],
-    ['in the header', { wish: ONE, carries: [] }, { token: ONE, keeps: ONE }, { carries: 'kept' }, { token: ONE, keeps: [0] }],
+    ['in the header', { wish: ONE, carries: [] }, { token: ONE, keeps: ONE }, { carries: 'kept' },
+      { token: ONE, keeps: [0] }],
     ['in the header, and more is added', { wish: ONE, carries: [] }, { token: ONE, keeps: ONE },
-      { wish: TWO, carries: 'kept' }, { token: BOTH, keeps: BOTH }, { wish: BOTH, carries: 'kept' }, { token: BOTH, keeps: [0] }],
+      { wish: TWO, carries: 'kept' }, { token: BOTH, keeps: BOTH },
+      { wish: BOTH, carries: 'kept' }, { token: BOTH, keeps: [0] }],
     ['in the header, and is given up', { wish: ONE, carries: [] }, { token: ONE, keeps: ONE },
-      { method: 'DELETE', carries: 'kept' }, { status: 204, keeps: 'none' }, { carries: 'kept' }, { ...NOTHING, keeps: 'none' }],
+      { method: 'DELETE', carries: 'kept' }, { status: 204, keeps: 'none' },
+      { carries: 'kept' }, { ...NOTHING, keeps: 'none' }],
   ] },
 
   { title: 'the header', config: NOTHING_GIVEN, base: alice, rows: [
@@ -143,14 +165,20 @@ export const sections = [
     ['empty is like none', { wish: ONE, carries: [''] }, { token: ONE, keeps: ONE }],
     ['unchanged while nothing changes', { wish: ONE, carries: [one] }, { token: ONE, keeps: [0] }],
     ['several are folded', { carries: [one, older] }, { token: BOTH, keeps: BOTH, since: 1 }],
-    ['several in fields of their own', { carries: [older], headers: { 'accrue-grant': one } }, { token: BOTH, keeps: BOTH, since: 0 }],
-    ['cookies are neither read nor written', { wish: TWO, carries: [one], cookies: [['__Host-accrue.x', grant(THREE)]] }, { token: BOTH, keeps: BOTH, since: 0 }],
-    ['too many cookies stay too', { wish: ONE, carries: [], cookies: [['__Host-accrue.x', 'x'.repeat(9000)]] }, { token: ONE, keeps: ONE }],
-    ['a refused wish costs nothing', { wish: SECRET_ROOM, carries: [one] }, { token: ONE, keeps: [0], refused: { denied: SECRET_ROOM } }],
+    ['several in fields of their own', { carries: [older], headers: { 'accrue-grant': one } },
+      { token: BOTH, keeps: BOTH, since: 0 }],
+    ['cookies are neither read nor written', { wish: TWO, carries: [one], cookies: [['__Host-accrue.x', grant(THREE)]] },
+      { token: BOTH, keeps: BOTH, since: 0 }],
+    ['too many cookies stay too', { wish: ONE, carries: [], cookies: [['__Host-accrue.x', 'x'.repeat(9000)]] },
+      { token: ONE, keeps: ONE }],
+    ['a refused wish costs nothing', { wish: SECRET_ROOM, carries: [one] },
+      { token: ONE, keeps: [0], refused: { denied: SECRET_ROOM } }],
   ] },
 
-  { title: 'another secret seals now', config: NOTHING_GIVEN, env: { ACCRUE_SECRETS: ROTATED }, secret: NEWER, base: alice, rows: [
-    ['what the former one sealed is sealed again, and no younger', { holds: [one] }, { token: ONE, writes: ONE, since: 0, drops: [0] }],
+  { title: 'another secret seals now', config: NOTHING_GIVEN, env: { ACCRUE_SECRETS: ROTATED }, secret: NEWER,
+    base: alice, rows: [
+    ['what the former one sealed is sealed again, and no younger', { holds: [one] },
+      { token: ONE, writes: ONE, since: 0, drops: [0] }],
     ['what this one sealed stays', { holds: [grant(ONE, { secret: NEWER })] }, { token: ONE }],
     ['in the header, too', { carries: [one] }, { token: ONE, keeps: ONE, since: 0 }],
   ] },
@@ -163,7 +191,8 @@ export const sections = [
     rows: [
       ['set without Secure', { wish: ONE }, granted()],
       ['deleted without Secure', { method: 'DELETE', holds: [one] }, { status: 204, drops: [0] }],
-      ['the secure name is another', { cookies: [['__Host-accrue.x', one]] }, { token: { 'inbox:alice': ['subscribe'] } }],
+      ['the secure name is another', { cookies: [['__Host-accrue.x', one]] },
+        { token: { 'inbox:alice': ['subscribe'] } }],
     ] },
   { title: 'cookies of another name and age', config: cookie('name = "grants"\n[grant]\nrecheck_after = "2h"'), base: alice,
     cookies: { prefix: '__Host-grants.', attributes: { ...COOKIES.attributes, 'max-age': '14400' } },
@@ -185,6 +214,10 @@ function granted() {
 
 function asked(capability, held = {}) {
   return { method: 'POST', url: '/permissions', body: { clientId: 'alice', claims: {}, asked: capability, held } };
+}
+
+function madeYounger(text) {
+  return text.replace(/\.(\d+)\./, (_, since) => `.${Number(since) + 24 * HOUR}.`);
 }
 
 function widened(text) {

@@ -54,7 +54,8 @@ export const sections = [
     ['listed twice over', at('auth.example.com', [APP, APP]), FOREIGN],
   ] },
 
-  { title: 'a foreign page comes to nothing', config: MAIN, base: { headers: { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' } }, rows: [
+  { title: 'a foreign page comes to nothing', config: MAIN,
+    base: { headers: { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' } }, rows: [
     ...['GET', 'POST', 'DELETE', 'OPTIONS', 'PUT', 'PATCH'].map((method) =>
       [`${method} is refused before anything is looked at`, { method, query: 'ttl=nonsense', holds: HELD }, FOREIGN]),
     ['HEAD is refused before anything is looked at', { method: 'HEAD', query: 'ttl=nonsense' }, { error: 40300 }],
@@ -64,30 +65,42 @@ export const sections = [
   ] },
 
   { title: 'preflights', config: MAIN, rows: [
-    ...LISTED.map((origin) => [`of ${origin}`, preflight(origin), { status: 204, allow: 'GET, POST, DELETE, OPTIONS', preflight: true }]),
+    ...LISTED.map((origin) =>
+      [`of ${origin}`, preflight(origin), { status: 204, allow: 'GET, POST, DELETE, OPTIONS', preflight: true }]),
     ['of another', preflight('https://evil.example'), FOREIGN],
     ['of no name', preflight('null'), FOREIGN],
     ['of an own page', { method: 'OPTIONS' }, { status: 204, allow: 'GET, POST, DELETE, OPTIONS' }],
-    ['nobody loses a cookie by one', { method: 'OPTIONS', query: 'ttl=nonsense', holds: HELD }, { status: 204, allow: 'GET, POST, DELETE, OPTIONS' }],
+    ['nobody loses a cookie by one', { method: 'OPTIONS', query: 'ttl=nonsense', holds: HELD },
+      { status: 204, allow: 'GET, POST, DELETE, OPTIONS' }],
   ] },
 
-  { title: 'what a listed page may read', config: MAIN, base: { by: 'alice', headers: { origin: APP, 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'cors' } }, rows: [
+  { title: 'what a listed page may read', config: MAIN,
+    base: { by: 'alice', headers: { origin: APP, 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'cors' } }, rows: [
     ['a token and a cookie', { wish: CHAT }, { token: { ...CHAT, ...INBOX }, writes: CHAT }],
-    ['what was refused', { wish: { elsewhere: ['publish'] } }, { ...SERVED, refused: { denied: { elsewhere: ['publish'] } } }],
+    ['what was refused', { wish: { elsewhere: ['publish'] } },
+      { ...SERVED, refused: { denied: { elsewhere: ['publish'] } } }],
     ['what it holds', { wish: CHAT, carries: [] }, { token: { ...CHAT, ...INBOX }, keeps: CHAT }],
     ['that something was given up', { method: 'DELETE', holds: HELD }, { status: 204, drops: [0, 1] }],
     ['that it is alive', { path: '/healthz' }, { text: 'ok\n' }],
     ['that there is nothing', { path: '/elsewhere' }, { error: 40400 }],
   ] },
 
-  { title: 'navigations, images and the like', config: NOTHING_GIVEN, base: { by: 'alice', holds: HELD, cookies: [['__Host-accrue.large', 'x'.repeat(9000)]] }, rows: [
+  { title: 'navigations, images and the like', config: NOTHING_GIVEN,
+    base: { by: 'alice', holds: HELD, cookies: [['__Host-accrue.large', 'x'.repeat(9000)]] }, rows: [
     ...['navigate', 'no-cors', 'websocket', 'same-site', 'CORS'].flatMap((mode) => [
-      [`${mode}: no wish, no side effect`, { wish: { 'chat:3': ['subscribe'] }, headers: { 'sec-fetch-mode': mode } }, { token: BOTH }],
-      [`${mode}: no wish by POST either`, { method: 'POST', form: { capability: 'not even read' }, headers: { 'sec-fetch-mode': mode } }, { token: BOTH }],
+      [`${mode}: no wish, no side effect`, { wish: { 'chat:3': ['subscribe'] }, headers: { 'sec-fetch-mode': mode } },
+        { token: BOTH }],
+      [`${mode}: no wish by POST either`,
+        { method: 'POST', form: { capability: 'not even read' }, headers: { 'sec-fetch-mode': mode } },
+        { token: BOTH }],
       [`${mode}: nothing is given up`, { method: 'DELETE', headers: { 'sec-fetch-mode': mode } }, { status: 204 }],
     ]),
-    ['a client without cookies is told what it holds all the same', { carries: [HELD[0]], headers: { 'sec-fetch-mode': 'navigate' } }, { token: CHAT, keeps: [0] }],
+    ['a client without cookies is told what it holds all the same',
+      { carries: [HELD[0]], headers: { 'sec-fetch-mode': 'navigate' } },
+      { token: CHAT, keeps: [0] }],
     ...['cors', 'same-origin'].map((mode) =>
-      [`${mode} is no navigation`, { headers: { 'sec-fetch-mode': mode } }, { token: BOTH, writes: BOTH, since: 0, drops: [0, 1, '__Host-accrue.large'] }]),
+      [`${mode} is no navigation`,
+        { headers: { 'sec-fetch-mode': mode } },
+        { token: BOTH, writes: BOTH, since: 0, drops: [0, 1, '__Host-accrue.large'] }]),
   ] },
 ];

@@ -14,7 +14,8 @@ export const sections = [
     ['alive, with a query', { path: '/healthz', query: 'x=1' }, OK],
     ['alive, by HEAD', { method: 'HEAD', path: '/healthz' }, { text: '' }],
     ['ready, by HEAD', { method: 'HEAD', path: '/readyz' }, { text: '' }],
-    ['alive for a foreign page, which cannot read it', { path: '/healthz', headers: { origin: 'https://evil.example' } }, OK],
+    ['alive for a foreign page, which cannot read it', { path: '/healthz', headers: { origin: 'https://evil.example' } },
+      OK],
   ] },
   { title: 'request ids', config: MAIN, rows: [
     ['kept on a token', { by: 'alice', ...named(KEPT) }, { ...SERVED, requestId: new RegExp(`^${KEPT}$`) }],
