@@ -91,7 +91,7 @@ impl SealingKeys {
     /// digits.
     pub fn seal(&self, client: &ClientId, grant: &Grant) -> Option<String> {
         let secret = self.secrets.first()?;
-        let (form, capabilities) = encode(grant)?;
+        let (form, capabilities) = contents(grant)?;
         let encoded = base64::encoded_len(capabilities.len(), false)?;
         let mut text = String::with_capacity(Self::around(secret, grant) + encoded);
         write!(text, "{VERSION}{form}.{}.{}", secret.kid, grant.since).ok()?;
@@ -115,7 +115,7 @@ impl SealingKeys {
         // most fit as they are, which is much cheaper to find out
         is_sealable(grant)
             && (fits(grant.capability.as_str().as_bytes())
-                || encode(grant).is_some_and(|(_, capabilities)| fits(&capabilities)))
+                || contents(grant).is_some_and(|(_, capabilities)| fits(&capabilities)))
     }
 
     /// How many bytes of a sealed text are not CAPABILITIES.
@@ -255,7 +255,7 @@ fn decode_digest(text: &str) -> Option<[u8; TAG_BYTES]> {
 }
 
 /// What CAPABILITIES are the base64url of, in the shorter form.
-fn encode(grant: &Grant) -> Option<(&'static str, Cow<'_, [u8]>)> {
+fn contents(grant: &Grant) -> Option<(&'static str, Cow<'_, [u8]>)> {
     if !is_sealable(grant) {
         return None;
     }

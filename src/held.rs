@@ -162,7 +162,7 @@ impl Held {
         let again = each_to(whole, renewed, room).and(each_to(narrowed, renewed, &|_| true));
         let outdated = self.fresh.iter().filter(|kept| !kept.current);
         let change = again.and(each_to(outdated, |kept| kept.grant.clone(), room));
-        let full = permitted.keep_added(|_| false);
+        let full = permitted.drop_added();
         Folded { permitted, change, full }
     }
 

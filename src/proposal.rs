@@ -193,18 +193,23 @@ impl Permitted {
     /// Of what was added, keeps entry by entry what fits, and returns the rest. For when not all of it does.
     pub(crate) fn keep_added(&mut self, fits: impl Fn(&Self) -> bool) -> Capability {
         let mut rest = Capability::default();
-        let held = self.held();
-        self.remembered = held.clone();
-        for (resource, operations) in mem::take(&mut self.added).iter() {
+        for (resource, operations) in self.drop_added().iter() {
             let before = (self.added.clone(), self.remembered.clone());
-            self.added.insert(resource, operations);
-            self.remembered = held.union(&self.added);
+            let one = Capability::from_iter([(resource, operations.clone())]);
+            self.added = self.added.union(&one);
+            self.remembered = self.remembered.union(&one);
             if !fits(self) {
                 (self.added, self.remembered) = before;
                 rest.insert(resource, operations);
             }
         }
         rest
+    }
+
+    /// Keeps nothing of what was added, and returns it.
+    pub(crate) fn drop_added(&mut self) -> Capability {
+        self.remembered = self.held();
+        mem::take(&mut self.added)
     }
 }
 

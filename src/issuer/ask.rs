@@ -85,7 +85,7 @@ pub enum RefusalReason {
 /// What changes in what a client keeps: sealed grants to keep, and texts that it presented to drop.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SealedChange {
-    /// To keep. None of these was presented.
+    /// To keep. None of these is among the texts presented that were looked at.
     pub put: Vec<String>,
     /// To drop. All of these were presented, and verified.
     pub drop: Vec<String>,

@@ -29,7 +29,7 @@ use crate::proposal::{Asked, Decision, Question};
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
-    /// Those without placeholders, which are the same for every client.
+    /// Those of them without placeholders, which are the same for every client.
     fixed: Capability,
 }
 

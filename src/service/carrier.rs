@@ -92,16 +92,10 @@ impl CookieSettings {
         self.prefix.len() + TAG_CHARS
     }
 
-    /// Whether this is the name of the cookie that holds this grant.
-    fn names(&self, name: &str, grant: &str) -> bool {
-        name.strip_prefix(&self.prefix) == Some(suffix(grant))
-    }
-
-    fn set(&self, name: [&str; 2], value: &str, seconds: u64) -> HeaderValue {
-        let [prefix, suffix] = name;
-        let fixed = prefix.len() + suffix.len() + "=".len() + value.len() + self.attributes.len();
+    fn set(&self, suffix: &str, value: &str, seconds: u64) -> HeaderValue {
+        let fixed = self.prefix.len() + suffix.len() + "=".len() + value.len() + self.attributes.len();
         let mut text = String::with_capacity(fixed + seconds.checked_ilog10().unwrap_or(0) as usize + 1);
-        let _ = write!(text, "{prefix}{suffix}={value}{}{seconds}", self.attributes);
+        let _ = write!(text, "{}{suffix}={value}{}{seconds}", self.prefix, self.attributes);
         HeaderValue::try_from(text).expect("names and values are checked to be ASCII")
     }
 }
@@ -129,7 +123,8 @@ pub(crate) enum Carrier {
 }
 
 pub(crate) struct Candidate {
-    name: String,
+    /// Of its name, what follows our prefix.
+    suffix: String,
     value: String,
 }
 
@@ -162,8 +157,8 @@ impl Carrier {
         let prefix = settings.prefix();
         let mut candidates = Vec::new();
         each_cookie(headers, |name, value| {
-            if name.starts_with(prefix) {
-                candidates.push(Candidate { name: name.to_owned(), value: value.to_owned() });
+            if let Some(suffix) = name.strip_prefix(prefix) {
+                candidates.push(Candidate { suffix: suffix.to_owned(), value: value.to_owned() });
             }
         });
         Self::Cookies(candidates)
@@ -196,8 +191,8 @@ impl Carrier {
             Self::Cookies(candidates) => {
                 let unreadable = self.unreadable(report);
                 // one that does not verify may be another account's; only too many of them are cleared away
-                let overflowing =
-                    candidates.iter().map(Candidate::bytes).sum::<usize>() > MAX_CANDIDATES_BYTES;
+                let overflowing = candidates.iter().map(|candidate| candidate.bytes(settings)).sum::<usize>()
+                    > MAX_CANDIDATES_BYTES;
                 let dropped = |value: &String| {
                     change.drop.contains(value) || (overflowing && unreadable.contains(value))
                 };
@@ -259,24 +254,23 @@ fn write_cookies(
     let mut carried = Carried::default();
     // first, because some clients forget deletions that stand before it
     for grant in put {
-        let name = [settings.prefix(), suffix(grant)];
         carried.set += 1;
         carried.grants += 1;
         carried.bytes += settings.name_bytes() + grant.len();
-        headers.append(SET_COOKIE, settings.set(name, grant, keep_for));
+        headers.append(SET_COOKIE, settings.set(suffix(grant), grant, keep_for));
     }
     let mut deleted: Vec<&str> = Vec::new();
     for candidate in candidates {
-        let name = candidate.name.as_str();
-        if deleted.contains(&name) || put.iter().any(|grant| settings.names(name, grant)) {
+        let name = candidate.suffix.as_str();
+        if deleted.contains(&name) || put.iter().any(|grant| suffix(grant) == name) {
             continue;
         }
         if deleted.len() < MAX_DELETIONS && name.is_ascii() && dropped(&candidate.value) {
-            headers.append(SET_COOKIE, settings.set([name, ""], "", 0));
+            headers.append(SET_COOKIE, settings.set(name, "", 0));
             deleted.push(name);
         } else {
             carried.grants += 1;
-            carried.bytes += candidate.bytes();
+            carried.bytes += candidate.bytes(settings);
         }
     }
     carried.deleted = deleted.len();
@@ -284,8 +278,8 @@ fn write_cookies(
 }
 
 impl Candidate {
-    fn bytes(&self) -> usize {
-        self.name.len() + self.value.len()
+    fn bytes(&self, settings: &CookieSettings) -> usize {
+        settings.prefix.len() + self.suffix.len() + self.value.len()
     }
 }
 

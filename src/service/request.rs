@@ -1,5 +1,5 @@
 use std::error::Error;
-use std::{io, mem};
+use std::io;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -116,18 +116,18 @@ impl Parameters {
 
     fn from_pairs(part: &str, bytes: &[u8]) -> Result<Self, Rejection> {
         let mut read = Self::default();
-        let mut seen = [false; NAMES.len()];
+        let mut seen = Vec::new();
         for (name, value) in form_urlencoded::parse(bytes) {
-            let Some(known) = NAMES.iter().position(|known| *known == name) else { continue };
             let Some(place) = read.place(&name) else { continue };
             // what is not UTF-8 has been replaced, so two different texts could have become one
             if value.contains(char::REPLACEMENT_CHARACTER) {
                 return Err(Rejection::Malformed(format!("{part}: {name} is not UTF-8, or holds U+FFFD")));
             }
             *place = present(Value::String(value.into_owned()));
-            if mem::replace(&mut seen[known], true) {
+            if seen.contains(&name) {
                 return Err(Rejection::Malformed(format!("{part}: {name} stands twice")));
             }
+            seen.push(name);
         }
         Ok(read)
     }

@@ -38,19 +38,17 @@ impl Line<'_> {
     fn plainly(&mut self, write: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
         let space = if self.is_empty { "" } else { " " };
         let written = self.writer.write_str(space).and_then(|()| write(&mut self.writer));
-        self.note(written);
+        self.result = self.result.and(written);
+        self.is_empty = false;
     }
 
-    fn as_usual(&mut self, record: impl FnOnce(&mut DefaultVisitor<'_>)) {
+    fn as_usual(&mut self, field: &Field, record: impl FnOnce(&mut DefaultVisitor<'_>)) {
         let mut visitor = DefaultVisitor::new(self.writer.by_ref(), self.is_empty);
         record(&mut visitor);
         let written = visitor.finish();
-        self.note(written);
-    }
-
-    fn note(&mut self, written: fmt::Result) {
         self.result = self.result.and(written);
-        self.is_empty = false;
+        // these it leaves out
+        self.is_empty &= field.name().starts_with("log.");
     }
 }
 
@@ -62,7 +60,7 @@ impl Visit for Line<'_> {
                 [field.name(), "=\"", value, "\""].into_iter().try_for_each(|part| writer.write_str(part))
             });
         } else {
-            self.as_usual(|visitor| visitor.record_str(field, value));
+            self.as_usual(field, |visitor| visitor.record_str(field, value));
         }
     }
 
@@ -70,16 +68,16 @@ impl Visit for Line<'_> {
         if self.is_plain(field) {
             self.plainly(|writer| write!(writer, "{}={value}", field.name()));
         } else {
-            self.as_usual(|visitor| visitor.record_u64(field, value));
+            self.as_usual(field, |visitor| visitor.record_u64(field, value));
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.as_usual(|visitor| visitor.record_debug(field, value));
+        self.as_usual(field, |visitor| visitor.record_debug(field, value));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.as_usual(|visitor| visitor.record_error(field, value));
+        self.as_usual(field, |visitor| visitor.record_error(field, value));
     }
 }
 
@@ -112,6 +110,7 @@ mod tests {
             ["", "a word", "\"", "\\", "caf\u{e9}", "\u{7f}", "\u{1b}[31m", "line\nbreak", "'", "\u{2028}"]
         {
             info!(target: "audit", text, none = None::<&str>, some = Some(text), shown = %text, debug = ?text, "{text}");
+            info!(log.file = text, after = text);
             info!(name: "no message", text, number = u64::MAX, small = 7_u16, signed = -7, yes = true, half = 0.5);
             info!(
                 r#type = text,
