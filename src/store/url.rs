@@ -75,6 +75,11 @@ impl StoreUrl {
         self.0 == Place::Memory
     }
 
+    /// Whether several processes see the same.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0, Place::Redis(_))
+    }
+
     /// The password, to compare it with other secrets.
     #[cfg(feature = "config")]
     pub(crate) fn password(&self) -> Option<String> {
