@@ -75,9 +75,9 @@ impl StoreUrl {
         self.0 == Place::Memory
     }
 
-    /// Whether several processes see the same.
-    pub fn is_shared(&self) -> bool {
-        matches!(self.0, Place::Redis(_))
+    /// Whether it is a file, which a process has to itself.
+    pub fn is_file(&self) -> bool {
+        matches!(self.0, Place::Redb(_))
     }
 
     /// The password, to compare it with other secrets.

@@ -172,6 +172,11 @@ describe('a custom domain', () => {
 describe('a load balancer without multi-value headers', () => {
   const fn = served(CONFIG);
 
+  it('finds it healthy', async () => {
+    const { answer } = await fn.api.invoke(event('health_check'));
+    assert.deepEqual([answer.statusCode, answer.body], [200, 'ok\n']);
+  });
+
   it('is told of once in the log', async () => {
     for (let n = 0; n < 3; n += 1) await fn.api.invoke(event('load_balancer'));
     await fn.process.says('stderr', /lambda\.multi_value_headers\.enabled/);

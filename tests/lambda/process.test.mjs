@@ -41,10 +41,11 @@ test('what is for loopback only is refused, as everybody can reach it', async (t
   assert.match(await refused(t, { config: `${CONFIG}[cookie]\nsecure = false\n` }), /cookie\.secure = false/);
 });
 
-test('a store that other instances do not see is refused', async (t) => {
-  for (const url of ['memory:', 'redb:/tmp/accrue.redb']) {
-    assert.match(await refused(t, { config: `${CONFIG}[store]\nurl = "${url}"\n` }), /use redis:/);
-  }
+test('a store that other instances do not see is refused, or warned of', async (t) => {
+  const store = (url) => ({ config: `${CONFIG}[store]\nurl = "${url}"\n` });
+  assert.match(await refused(t, store('redb:/tmp/accrue.redb')), /use redis:/);
+  const { process } = await bootstrap(t, store('memory:'));
+  await process.says('stderr', /"level":"WARN".*other processes don't see them/);
 });
 
 test('an admin listener is warned of, and not there', async (t) => {

@@ -69,10 +69,10 @@ fn assemble(client: HttpsClient) -> Result<AuthService, String> {
     for note in notes {
         warn!("{note}");
     }
-    if let Some(store) = config.store().filter(|store| !store.is_shared()) {
+    if let Some(store) = config.store().filter(|store| store.is_file()) {
         return Err(format!(
-            "store.url: {store} is one process's own, and Lambda starts many, which would not heed each other's \
-             revocations: use redis://HOST:PORT/DB"
+            "store.url: {store} is one process's own, and Lambda starts many, none of which would heed what is \
+             revoked elsewhere: use redis://HOST:PORT/DB"
         ));
     }
     if config.admin().is_some() {
