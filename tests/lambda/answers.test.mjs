@@ -129,13 +129,13 @@ for (const [source, { prefix, event: eventOf, response }] of Object.entries(SOUR
       const at = (origin, ...headers) => ask({ headers: [['origin', origin], ...headers] });
       assert.equal((await at('https://auth.example.com')).status, 200);
       assert.equal((await at('https://evil.example')).status, 403);
-      for (const name of ['x-forwarded-host', 'forwarded', 'x-original-host', 'x-host']) {
-        assert.equal((await at('https://evil.example', [name, name === 'forwarded' ? 'host=evil.example' : 'evil.example'])).status, 403, name);
-      }
+      const said = { forwarded: 'host=evil.example', 'x-forwarded-host': 'evil.example', 'x-original-host': 'evil.example' };
+      for (const header of Object.entries(said)) assert.equal((await at('https://evil.example', header)).status, 403);
     });
 
     it('paths are exact, but for the stage', async () => {
-      for (const path of ['/', '/auth/', '/Auth', '/x/auth', '/auth%3Fttl=1', '//auth', '/auth%2F', '/auth%00', `${prefix || '/prod'}x/auth`]) {
+      const others = ['/', '/auth/', '/Auth', '/x/auth', '/auth%3Fttl=1', '//auth', '/auth%2F', '/auth%00', '/prodx/auth'];
+      for (const path of others) {
         const { status, error } = await ask({ path });
         assert.equal(status, 404, `${path} ${error?.errorMessage}`);
       }
@@ -146,6 +146,10 @@ for (const [source, { prefix, event: eventOf, response }] of Object.entries(SOUR
       assert.equal(status, 200);
       assert.equal(body.length, 0);
       assert.equal((await ask({ path: '/healthz' })).body.toString(), 'ok\n');
+    });
+
+    it('cookies count once towards what a head may have', async () => {
+      assert.equal((await ask({ headers: [['cookie', `other=${'x'.repeat(20_000)}`]] })).status, 200);
     });
 
     it('a target or a head beyond all limits', async () => {

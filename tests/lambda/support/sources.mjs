@@ -32,9 +32,10 @@ function bodyOf({ headers, body }) {
 
 /** Headers of the client's, with those that its source adds. */
 function withAdded(request, { headers, multiValueHeaders }) {
-  const added = Object.entries(headers ?? mapped(Object.entries(multiValueHeaders).map(([name, [value]]) => [name, value]), last));
   const clients = request.headers.map(([name]) => name);
-  return [...request.headers, ...added.filter(([name]) => /^x-(amzn|forwarded)/i.test(name) && !clients.includes(name.toLowerCase()))];
+  const isAdded = ([name]) => /^x-(amzn|forwarded)/i.test(name) && !clients.includes(name.toLowerCase());
+  const added = Object.entries(headers ?? multiValueHeaders).filter(isAdded);
+  return [...request.headers, ...added.map(([name, value]) => [name, [value].flat()[0]])];
 }
 
 const payload2 = (name, { stage, keepsCookieHeader }) => ({
