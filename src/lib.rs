@@ -87,7 +87,8 @@
 //! - `redb`: `RedbStore`, which keeps grants and revocations in a file.
 //! - `redis`: `RedisStore`, which keeps them in Redis.
 //! - `server`: `serve`, an accept loop with limits and timeouts.
-//! - `cli` (the default): the binary, with all of these.
+//! - `cli` (by default): the binary, with all of these.
+//! - `lambda` (by default): the binary as an AWS Lambda function.
 //! - `client`: `HttpsClient`, for what the service asks other servers.
 
 // In the order of the layers. Each may use those before it, and no other.

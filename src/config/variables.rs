@@ -33,7 +33,8 @@ enum Unread {
 fn unread(name: &str) -> Option<Unread> {
     let rest = name.strip_prefix("ACCRUE_")?;
     let path = rest.to_lowercase().replace("__", ".");
-    if matches!(rest, "SECRETS" | "SECRETS_FILE" | "ADMIN_TOKEN_FILE") {
+    // the last one names the file, where there is no command line
+    if matches!(rest, "SECRETS" | "SECRETS_FILE" | "ADMIN_TOKEN_FILE" | "CONFIG") {
         return None;
     }
     match known(&path) {

@@ -75,6 +75,11 @@ impl StoreUrl {
         self.0 == Place::Memory
     }
 
+    /// Whether it is a file, which a process has to itself.
+    pub fn is_file(&self) -> bool {
+        matches!(self.0, Place::Redb(_))
+    }
+
     /// The password, to compare it with other secrets.
     #[cfg(feature = "config")]
     pub(crate) fn password(&self) -> Option<String> {

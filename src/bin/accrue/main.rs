@@ -1,10 +1,12 @@
-//! The command line: `accrue demo`, `serve`, `check`, `keygen`, `inspect`, `revoke`.
+//! The command line: `accrue demo`, `serve`, `check`, `keygen`, `inspect`, `revoke`; and AWS Lambda.
 
 mod admin;
 mod check;
 mod demo;
 mod inspect;
 mod keygen;
+#[cfg(feature = "lambda")]
+mod lambda;
 mod log_fields;
 mod log_lines;
 mod metrics;
@@ -104,7 +106,22 @@ struct Configured {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    match done() {
+        Ok(code) => code,
+        Err(message) => {
+            let _ = writeln!(std::io::stderr(), "accrue: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn done() -> Result<ExitCode, String> {
+    // Lambda starts it without arguments; with some, somebody wants to try a command out there
+    #[cfg(feature = "lambda")]
+    if let (Some(runtime_api), 1) = (lambda::runtime_api(), std::env::args_os().len()) {
+        return lambda::lambda(&runtime_api);
+    }
+    match Cli::parse().command {
         Command::Demo { listen, with_ably } => demo::demo(&listen, with_ably),
         Command::Serve(configured) => serve::serve(&configured),
         Command::Check(configured) => check::check(&configured),
@@ -113,12 +130,5 @@ fn main() -> ExitCode {
             inspect::inspect(&text, client_id.as_deref(), config.as_deref())
         }
         Command::Revoke { client_id, admin, .. } => revoke::revoke(client_id.as_deref(), &admin),
-    };
-    match done {
-        Ok(code) => code,
-        Err(message) => {
-            let _ = writeln!(std::io::stderr(), "accrue: {message}");
-            ExitCode::from(2)
-        }
     }
 }

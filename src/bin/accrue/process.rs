@@ -42,6 +42,13 @@ pub(crate) fn random_bytes() -> [u8; 32] {
     bytes
 }
 
+/// This moment, by chance that is drawn anew: processes that go on from one snapshot all have the same source of it.
+#[cfg(feature = "lambda")]
+pub(crate) fn moment() -> accrue::Moment {
+    let _ = rand::rng().reseed();
+    accrue::Moment::now()
+}
+
 /// The text of a configuration file and what to call it; empty if there is none.
 pub(crate) fn config_text(path: Option<&Path>) -> Result<(String, String), String> {
     let Some(path) = path else {

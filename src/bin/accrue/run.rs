@@ -7,6 +7,7 @@ use accrue::{Assembled, Body, Config, HttpsClient, Moment, Outcome, Revoking};
 use http::Response;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -21,10 +22,7 @@ pub(crate) fn run(
     decorate: impl Fn(&mut Response<Body>, &Outcome) + Send + Sync + 'static,
     started: impl FnOnce(SocketAddr),
 ) -> Result<ExitCode, String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("can't start: {error}"))?;
+    let runtime = runtime()?;
     let done = runtime.block_on(async {
         let _batching = log_lines::batch();
         let (listen, admin_listen, limits) = (config.listen(), config.admin(), config.limits());
@@ -43,7 +41,7 @@ pub(crate) fn run(
             (Some(admin), Some(listen)) => Some((admin, bind(listen, "choose another for admin").await?)),
             _ => None,
         };
-        let stopping = stop_signal().map_err(|error| format!("can't watch for signals: {error}"))?;
+        let stopping = stop_signal()?;
 
         // whoever started it may not listen, which is no reason not to serve
         let mut lines = format!("listening on http://{address}\n");
@@ -102,6 +100,10 @@ pub(crate) fn run(
     done
 }
 
+pub(crate) fn runtime() -> Result<Runtime, String> {
+    Builder::new_multi_thread().enable_all().build().map_err(|error| format!("can't start: {error}"))
+}
+
 async fn bind(listen: SocketAddr, advice: &str) -> Result<(TcpListener, SocketAddr), String> {
     let failed = |error: std::io::Error| format!("can't listen on {listen}: {error}; {advice}");
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
@@ -118,9 +120,10 @@ async fn upkeep(handle: PrometheusHandle) {
 }
 
 /// Turns true at the first SIGTERM or SIGINT.
-fn stop_signal() -> std::io::Result<watch::Receiver<bool>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+pub(crate) fn stop_signal() -> Result<watch::Receiver<bool>, String> {
+    let watch = |kind| signal(kind).map_err(|error| format!("can't watch for signals: {error}"));
+    let mut terminate = watch(SignalKind::terminate())?;
+    let mut interrupt = watch(SignalKind::interrupt())?;
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(async move {
         tokio::select! {
@@ -132,6 +135,6 @@ fn stop_signal() -> std::io::Result<watch::Receiver<bool>> {
     Ok(stopping)
 }
 
-async fn stopped(mut stopping: watch::Receiver<bool>) {
+pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }

@@ -22,7 +22,11 @@ pub(crate) fn filter(text: &str) -> Result<EnvFilter, String> {
     if let Some(word) = text.split(',').map(str::trim).filter(is_bare_word).find(|word| !is_level(word)) {
         return Err(refuse(format!("{word:?} is no level")));
     }
-    EnvFilter::try_new(text).map_err(|error| refuse(format!("{text:?} is no filter ({error})")))
+    let filter =
+        EnvFilter::try_new(text).map_err(|error| refuse(format!("{text:?} is no filter ({error})")))?;
+    // at trace it would print whole requests, credentials and all
+    let quiet = "lambda_runtime::layers::api_response=warn".parse().expect("well-formed");
+    Ok(filter.add_directive(quiet))
 }
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];

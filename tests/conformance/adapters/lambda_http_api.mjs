@@ -1,0 +1,4 @@
+// A Lambda function behind an HTTP API of API Gateway (payload 2.0), below the name of its stage.
+import { behind } from '../../lambda/support/adapter.mjs';
+
+export const { start, limits } = behind('http_api');
