@@ -15,13 +15,13 @@ const accrue :Workerd.Worker = (
     (name = "worker.mjs", esModule = embed "dist/worker.mjs"),
     (name = "accrue_workers_bg.js", esModule = embed "dist/accrue_workers_bg.js"),
     (name = "accrue_workers_bg.wasm", wasm = embed "dist/accrue_workers_bg.wasm"),
-    (name = "accrue.toml", text = embed "dist/accrue.toml"),
+    (name = "accrue.toml", text = embed "local.toml"),
   ],
   compatibilityDate = "2026-11-01",
   bindings = [
     (name = "ABLY_API_KEY", fromEnvironment = "ABLY_API_KEY"),
     (name = "ACCRUE_SECRETS", fromEnvironment = "ACCRUE_SECRETS"),
-    # believes what is for this machine only: authenticate.claimed, cookie.secure = false
+    # it is reached from this machine only, so authenticate.claimed is not refused
     (name = "ACCRUE_LISTEN", text = "127.0.0.1:8787"),
   ],
 );

@@ -125,7 +125,8 @@ test('the log has a line for each request and for what it permits, and no secret
   await logged(worker, ({ request }) => request === 'second');
   const [one, two] = await logged(worker, ({ target }) => target === 'accrue::request');
   const usual = { level: 'INFO', target: 'accrue::request', message: 'request', method: 'GET', route: '/auth', status: 200, client: 'alice' };
-  assert.deepEqual({ ...one, millis: 0 }, { ...usual, request: 'first', outcome: 'partial', verified: 0, check_millis: 0, millis: 0 });
+  const times = { millis: 0, check_millis: 0 };
+  assert.deepEqual({ ...one, ...times }, { ...usual, request: 'first', outcome: 'partial', verified: 0, ...times });
   assert.deepEqual({ ...two, millis: 0 }, { ...usual, request: 'second', outcome: 'granted', verified: 1, millis: 0 });
   for (const secret of ['the-secret-of-an-ably-key', ENV.ACCRUE_SECRETS.slice(3), mac, held.split('=')[1]]) {
     assert.ok(!worker.lines.join('\n').includes(secret));

@@ -19,7 +19,7 @@ const WORKERD = createRequire(import.meta.url).resolve(`${platform}/bin/workerd`
 export async function start({ config, env }) {
   const folder = mkdtempSync(join(tmpdir(), 'accrue-workerd-'));
   cpSync(example('dist'), join(folder, 'dist'), { recursive: true });
-  writeFileSync(join(folder, 'dist', 'accrue.toml'), config);
+  writeFileSync(join(folder, 'local.toml'), config);
   writeFileSync(join(folder, 'worker.capnp'), withBindings(env));
 
   const args = ['serve', 'worker.capnp', '--socket-addr=http=127.0.0.1:0', '--control-fd=3'];
