@@ -25,7 +25,8 @@ pub(crate) struct Fetch;
 impl HttpClient for Fetch {
     async fn send(&self, call: HttpCall) -> Result<Response<Bytes>, HttpClientError> {
         let request = &call.request;
-        let with_credentials = [COOKIE, AUTHORIZATION].iter().any(|name| request.headers().contains_key(name));
+        let with_credentials =
+            [COOKIE, AUTHORIZATION].iter().any(|name| request.headers().contains_key(name));
         if request.method() != Method::GET || with_credentials {
             return exchange(&call).await;
         }
@@ -101,7 +102,8 @@ async fn follow(
     let answer: web_sys::Response = answer.dyn_into()?;
 
     let mut whole = Response::new(Bytes::new());
-    *whole.status_mut() = StatusCode::from_u16(answer.status()).map_err(|error| JsValue::from(error.to_string()))?;
+    *whole.status_mut() =
+        StatusCode::from_u16(answer.status()).map_err(|error| JsValue::from(error.to_string()))?;
     *whole.headers_mut() = header_map(&answer.headers())?;
     if whole.headers().get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
         return Err(Failure::Unwanted(HttpClientError::Encoded));

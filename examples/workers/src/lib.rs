@@ -57,7 +57,8 @@ pub async fn answer(
 /// It is made anew for each request. What one request waits for ends with it, here as nowhere else: had they a service in
 /// common, a request could wait forever for keys that another had begun to fetch when its client went away.
 fn assemble(config: &str, env: &Bindings) -> Result<(AuthService, Duration), Vec<String>> {
-    let told = |error: accrue::ConfigError| error.problems().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let told =
+        |error: accrue::ConfigError| error.problems().iter().map(ToString::to_string).collect::<Vec<_>>();
     let names = env.names();
     let notes = Config::check_variables(names.iter().map(String::as_str)).map_err(told)?;
     log::notes(&notes);
@@ -95,7 +96,9 @@ fn header_map(headers: &Headers) -> Result<HeaderMap, JsValue> {
     let mut map = HeaderMap::new();
     for entry in headers.entries() {
         let entry = Array::from(&entry?);
-        let (Some(name), Some(joined)) = (entry.get(0).as_string(), entry.get(1).as_string()) else { continue };
+        let (Some(name), Some(joined)) = (entry.get(0).as_string(), entry.get(1).as_string()) else {
+            continue;
+        };
         let Ok(name) = HeaderName::try_from(name) else { continue };
         // taken apart, or two values could pass for one where only one is believed; credentials can hold a comma, and
         // two of them are good for nothing anyway

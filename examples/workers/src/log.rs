@@ -93,7 +93,9 @@ fn millis(time: Duration) -> u64 {
 
 /// Whether this isolate says so for the first time, as far as it remembers.
 fn first(text: &str) -> bool {
-    SAID.with_borrow_mut(|said| !said.contains(text) && (said.len() >= MOST_SAID || said.insert(text.to_owned())))
+    SAID.with_borrow_mut(|said| {
+        !said.contains(text) && (said.len() >= MOST_SAID || said.insert(text.to_owned()))
+    })
 }
 
 thread_local! {

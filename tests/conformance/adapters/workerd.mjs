@@ -2,5 +2,6 @@
 export { start } from '../../../examples/workers/test/support/workerd.mjs';
 
 export const limits = {
+  'strategy store': 'a Worker keeps nothing, and says so',
   'own, listed and foreign pages: an empty name': 'workerd leaves out an Origin that is empty, which no browser sends',
 };
