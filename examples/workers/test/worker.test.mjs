@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -104,6 +105,12 @@ test('what a Worker cannot do is refused, and told what to write instead', async
     const { error } = await response.json();
     assert.ok(error.message.includes(says), error.message);
   }
+});
+
+test('accrue.toml, as it is deployed, is accepted', async (t) => {
+  const worker = await serve(t, readFileSync(new URL('../accrue.toml', import.meta.url), 'utf8'), { ACCRUE_LISTEN: undefined });
+  const response = await fetch(`${worker.url}/healthz`);
+  assert.equal(response.status, 200, await response.text());
 });
 
 test('bindings beat the text: texts, numbers and lists', async (t) => {
