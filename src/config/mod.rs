@@ -235,6 +235,11 @@ impl Config {
         self.limits
     }
 
+    /// Where grants and revocations are kept, if anywhere.
+    pub fn store(&self) -> Option<&StoreUrl> {
+        self.store.as_ref()
+    }
+
     /// Shows a page at `/` and listens anywhere. For a demonstration, which makes up its secrets and believes anybody:
     /// so it still answers to localhost only, and a container may forward a port to it.
     ///
