@@ -215,11 +215,6 @@ impl Config {
         self.admin.as_ref().map(|admin| admin.listen)
     }
 
-    /// Where grants or revocations are kept, if anywhere.
-    pub fn store(&self) -> Option<&StoreUrl> {
-        self.store.as_ref()
-    }
-
     /// The filter for logs, in tracing's syntax. It is not checked here.
     pub fn log(&self) -> &str {
         &self.log
