@@ -36,12 +36,14 @@ pub struct HttpCall {
     pub timeout: Duration,
     /// The longest body of an answer, in bytes.
     pub max_bytes: usize,
+    /// Whether the answer is the same on whoever's behalf it is asked for, as a key set is. Only then may it be kept.
+    pub same_for_all: bool,
 }
 
 impl HttpCall {
-    /// A call for an answer of 1 MiB at most.
+    /// A call for an answer of 1 MiB at most, which is for one caller only.
     pub fn new(request: Request<Bytes>, timeout: Duration) -> Self {
-        Self { request, timeout, max_bytes: 1024 * 1024 }
+        Self { request, timeout, max_bytes: 1024 * 1024, same_for_all: false }
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use accrue::{HttpCall, HttpClient, HttpClientError};
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, COOKIE, USER_AGENT};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, USER_AGENT};
+use http::{HeaderMap, Request, Response, StatusCode};
 use js_sys::{Error, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -17,20 +17,17 @@ use crate::header_map;
 
 /// Asks by `fetch`.
 ///
-/// The service is made anew for each request, and with it what it knows of a key set. So what is asked without credentials,
-/// which is the same for everybody, is kept for a minute, and beyond that while it can't be had.
+/// The service is made anew for each request, and with it what it knows of a key set. So what is the same for all is kept
+/// for a minute, and beyond that while it can't be had.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fetch;
 
 impl HttpClient for Fetch {
     async fn send(&self, call: HttpCall) -> Result<Response<Bytes>, HttpClientError> {
-        let request = &call.request;
-        let with_credentials =
-            [COOKIE, AUTHORIZATION].iter().any(|name| request.headers().contains_key(name));
-        if request.method() != Method::GET || with_credentials {
+        if !call.same_for_all {
             return exchange(&call).await;
         }
-        let url = request.uri().to_string();
+        let url = call.request.uri().to_string();
         let now = crate::clock().as_secs();
         let kept = KEPT.with_borrow(|kept| kept.get(&url).cloned());
         if let Some(kept) = &kept

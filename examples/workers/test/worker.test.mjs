@@ -239,6 +239,17 @@ test('session JWTs: keys by fetch are kept for a minute, for all requests, and a
   assert.equal(id.calls.length, before);
 });
 
+test('who is calling is asked each time: nobody passes for another who came without credentials, too', async (t) => {
+  let visitors = 0;
+  const app = await backend(t, (_, response) => json(response, { clientId: `visitor-${(visitors += 1)}` }));
+  const worker = await serve(t, `[authenticate.forward]\nurl = "${app.url}/whoami"\n${RULES}`);
+  for (const id of ['visitor-1', 'visitor-2']) {
+    const response = await fetch(`${worker.url}/auth`);
+    assert.equal(response.status, 200, await response.clone().text());
+    assert.equal((await response.json()).clientId, id);
+  }
+});
+
 test('what the configuration calls a file is a binding', async (t) => {
   const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const env = { PUBLIC_KEY: publicKey.export({ type: 'spki', format: 'pem' }) };

@@ -123,7 +123,8 @@ impl RemoteKeys {
         async move {
             let request = request.map_err(|error| error.to_string())?;
             let client = client.ok_or("there is no client to fetch it with")?;
-            let answer = client.send(HttpCall::new(request, TIMEOUT)).await;
+            let call = HttpCall { same_for_all: true, ..HttpCall::new(request, TIMEOUT) };
+            let answer = client.send(call).await;
             let answer = answer.map_err(|error| error.to_string())?;
             if answer.status() != StatusCode::OK {
                 return Err(format!("answered {}", answer.status()));
