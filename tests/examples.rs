@@ -131,6 +131,23 @@ fn embed_config_serves_what_a_file_describes_below_a_prefix() {
     assert_eq!(server.request("GET /auth", &[], "").status, 404);
 }
 
+#[test]
+fn embed_config_refuses_what_is_for_this_machine_only_where_others_reach_it() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("accrue.toml");
+    std::fs::write(&file, "[authenticate.claimed]\n[permission.rules]\n\"chat:*\" = [\"subscribe\"]\n")
+        .expect("and written to");
+    let variables = [
+        ("ABLY_API_KEY", "app.key:an-ably-secret"),
+        ("ACCRUE_SECRETS", "k1:3SE8zIQCZXN0mJTEi_D-a_xdOrWPfufospSBDHUzPSY"),
+    ];
+    let refused = program("embed_config").arg(&file).arg("0.0.0.0:0").envs(variables).output();
+    let refused = refused.expect("it can be run");
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("authenticate.claimed"), "{said}");
+}
+
 fn now() -> u64 {
     #![expect(clippy::disallowed_methods, reason = "sessions end by the real clock")]
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()

@@ -199,8 +199,6 @@ describe('what is no HTTP request', () => {
     'no path': { ...event('function_url'), rawPath: undefined },
     'no method': { ...event('load_balancer'), httpMethod: undefined },
     'no such method': { ...event('load_balancer'), httpMethod: 'GET /auth' },
-    'no such header': { ...event('load_balancer'), headers: { 'a canary': '1' } },
-    'a header in two lines': { ...event('load_balancer'), headers: { a: 'canary\r\nb: 1' } },
     'headers of another shape': { ...event('load_balancer'), headers: 'a-canary-of-headers' },
   });
   for (const [name, document] of [...others, ...broken]) {
@@ -213,6 +211,12 @@ describe('what is no HTTP request', () => {
       assert.equal((await fn.api.invoke(event('function_url'))).answer.statusCode, 200);
     });
   }
+
+  it('but headers that HTTP does not allow are left out', async () => {
+    const { headers } = event('load_balancer');
+    const document = { ...event('load_balancer'), headers: { ...headers, 'a canary': '1', a: 'canary\r\nb: 1' } };
+    assert.equal((await fn.api.invoke(document)).answer.statusCode, 200);
+  });
 
   it('or not even JSON', async () => {
     const { error } = await fn.api.invoke('a-canary-of-a-text');

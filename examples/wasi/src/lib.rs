@@ -162,8 +162,8 @@ fn send(response: Response<Bytes>, answer: ResponseOutparam) {
     out.set_status_code(response.status().as_u16()).expect("it is one of HTTP's");
     let body = out.body().expect("nobody else has taken it");
     ResponseOutparam::set(answer, Ok(out));
-    // who has asked may be gone
-    let _ = stream::write(&body, response.body());
+    // who has asked may be gone, or not read
+    let _ = stream::write(&body, response.body(), &Deadline::after(ANSWER));
     let _ = OutgoingBody::finish(body, None);
 }
 
@@ -184,3 +184,6 @@ fn now() -> Moment {
 fn uptime() -> Duration {
     Duration::from_nanos(monotonic_clock::now())
 }
+
+/// For an answer to be taken.
+const ANSWER: Duration = Duration::from_secs(10);

@@ -21,7 +21,9 @@ impl HttpClient for Outgoing {
 
         let (request, body) = outgoing(&call.request).ok_or_else(|| failed("the host does not take it"))?;
         let answer = handle(request, None).map_err(|error| failed(&error.to_string()))?;
-        write(&body, call.request.body()).map_err(|error| failed(&error.to_string()))?;
+        if !write(&body, call.request.body(), &deadline).map_err(|error| failed(&error.to_string()))? {
+            return Err(late);
+        }
         OutgoingBody::finish(body, None).map_err(|error| failed(&error.to_string()))?;
         if !deadline.wait_for(&answer.subscribe()) {
             return Err(late);

@@ -94,11 +94,21 @@ impl Body for RequestBody {
     }
 }
 
-/// Writes a whole body. A stream takes 4 KiB at once.
-pub(crate) fn write(body: &OutgoingBody, bytes: &[u8]) -> Result<(), StreamError> {
+/// Writes a whole body; whether there was room for it in time.
+pub(crate) fn write(body: &OutgoingBody, mut bytes: &[u8], deadline: &Deadline) -> Result<bool, StreamError> {
     let stream = body.write().expect("nobody else has taken it");
-    for chunk in bytes.chunks(4096) {
-        stream.blocking_write_and_flush(chunk)?;
+    while !bytes.is_empty() {
+        let room = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX);
+        if room == 0 {
+            if !deadline.wait_for(&stream.subscribe()) {
+                return Ok(false);
+            }
+            continue;
+        }
+        let (chunk, rest) = bytes.split_at(bytes.len().min(room));
+        stream.write(chunk)?;
+        bytes = rest;
     }
-    Ok(())
+    stream.flush()?;
+    Ok(true)
 }

@@ -1,5 +1,6 @@
 // What is of this platform. What is the same on all of them is in tests/conformance.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -91,6 +92,31 @@ test('the webhook is asked by wasi:http, in its time', async (t) => {
   ]) {
     assert.equal((await ask(component, { capability: WISH })).status, 503);
   }
+});
+
+/** An address on which nobody accepts, as many connections wait already as the system lets wait. */
+async function deaf(t) {
+  const listen = [
+    'import socket, time',
+    'full = socket.create_server(("127.0.0.1", 0), backlog=0)',
+    'waiting = [socket.socket() for _ in range(4)]',
+    'for one in waiting: one.setblocking(False); one.connect_ex(full.getsockname())',
+    'print(full.getsockname()[1], flush=True); time.sleep(600)',
+  ].join('\n');
+  const python = spawn('python3', ['-c', listen], { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => python.kill());
+  const [port] = await once(python.stdout, 'data');
+  return `http://127.0.0.1:${String(port).trim()}`;
+}
+
+test('a large question to a webhook that cannot be reached takes no longer than its time', { timeout: 20_000 }, async (t) => {
+  const url = await deaf(t);
+  const component = await serve(t, `${CLAIMED}[permission.webhook]\nurl = "${url}/"\nbearer = "what the backend takes"\ntimeout = "300ms"\n`);
+  const names = Array.from({ length: 250 }, (_, n) => `chat:${'x'.repeat(150)}${n}`);
+  const capability = Object.fromEntries(names.map((name) => [name, ['subscribe']]));
+  const body = JSON.stringify({ clientId: 'alice', capability });
+  const response = await fetch(`${component.url}/auth`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+  assert.equal(response.status, 503);
 });
 
 test('a body that does not come is not waited for', async (t) => {

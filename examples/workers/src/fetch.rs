@@ -8,9 +8,10 @@ use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, USER_AGENT};
 use http::{HeaderMap, Request, Response, StatusCode};
 use js_sys::{Error, Promise, Uint8Array};
+use serde_json::Value;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortSignal, Headers, RequestInit, RequestRedirect};
+use web_sys::{AbortSignal, Headers, RequestCache, RequestInit, RequestRedirect};
 
 use crate::body::{chunk, reader};
 use crate::header_map;
@@ -36,13 +37,19 @@ impl HttpClient for Fetch {
             return Ok(kept.answer.clone());
         }
         let answer = match (exchange(&call).await, kept) {
-            (Ok(answer), _) if answer.status() == StatusCode::OK => answer,
+            (Ok(answer), _) if is_key_set(&answer) => answer,
             (_, Some(kept)) => kept.answer,
             (other, None) => return other,
         };
         KEPT.with_borrow_mut(|kept| kept.insert(url, Kept { answer: answer.clone(), tried: now }));
         Ok(answer)
     }
+}
+
+/// A page that says that there is maintenance must not take the place of keys that are good.
+fn is_key_set(answer: &Response<Bytes>) -> bool {
+    let body: Option<Value> = serde_json::from_slice(answer.body()).ok();
+    answer.status() == StatusCode::OK && body.is_some_and(|body| body["keys"].is_array())
 }
 
 #[derive(Clone)]
@@ -91,6 +98,8 @@ async fn follow(
     init.set_method(request.method().as_str());
     init.set_headers(headers(request.headers())?.as_ref());
     init.set_redirect(RequestRedirect::Manual);
+    // what is said of one caller must not be said of another, whatever a zone's rules have cached
+    init.set_cache(RequestCache::NoStore);
     init.set_signal(Some(signal));
     if !request.body().is_empty() {
         init.set_body(&Uint8Array::from(&request.body()[..]));

@@ -104,7 +104,9 @@ fn header_map(headers: &Headers) -> Result<HeaderMap, JsValue> {
         // two of them are good for nothing anyway
         let values = if name == AUTHORIZATION { vec![joined.as_str()] } else { joined.split(", ").collect() };
         for value in values {
-            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            // what was not UTF-8 has been replaced, so two different texts could have become one; it is none again
+            let bytes = value.split(char::REPLACEMENT_CHARACTER).map(str::as_bytes).collect::<Vec<_>>();
+            if let Ok(value) = HeaderValue::from_bytes(&bytes.join(&0xff)) {
                 map.append(&name, value);
             }
         }

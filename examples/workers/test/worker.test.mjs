@@ -70,6 +70,14 @@ test('a header twice, of which JavaScript makes one, is two', async (t) => {
   assert.match(answer, /"capability":"{\\"chat:1\\":\[\\"subscribe\\"\],\\"chat:2\\"/);
 });
 
+test('a name that is not UTF-8, of which JavaScript makes another, is nobody', async (t) => {
+  const secret = 'a-proxy-secret-of-some-length';
+  const worker = await serve(t, `[authenticate.header]\nproxy_secret = "${secret}"\n${RULES}`);
+  const head = (id) => Buffer.from(`GET /auth HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Proxy-Secret: ${secret}\r\nX-Client-Id: ${id}\r\n\r\n`, 'latin1');
+  assert.match(await raw(worker, head('caf\xc3\xa9')), /"clientId":"café"/);
+  assert.match(await raw(worker, head('caf\xe9')), /^HTTP\/1.1 401 /);
+});
+
 test('a missing secret is told by a 500, at once and at every path', async (t) => {
   for (const [name, says] of [['ABLY_API_KEY', 'set ABLY_API_KEY'], ['ACCRUE_SECRETS', 'set ACCRUE_SECRETS']]) {
     const worker = await serve(t, CLAIMED + RULES, { [name]: undefined });
@@ -237,6 +245,15 @@ test('session JWTs: keys by fetch are kept for a minute, for all requests, and a
   assert.equal((await as({ sub: 'alice', exp: 1 })).status, 401);
   assert.equal((await as({ sub: 'alice' }, 'two')).status, 401);
   assert.equal(id.calls.length, before);
+});
+
+test('what is no key set is not kept', async (t) => {
+  const id = await backend(t, (_, response) => json(response, { maintenance: true }));
+  const worker = await serve(t, `[authenticate.jwt]\njwks = "${id.url}/jwks.json"\n${RULES}`);
+  for (const asked of [1, 2]) {
+    assert.equal((await fetch(`${worker.url}/readyz`)).status, 503);
+    assert.equal(id.calls.length, asked);
+  }
 });
 
 test('who is calling is asked each time: nobody passes for another who came without credentials, too', async (t) => {

@@ -3,7 +3,6 @@ import { bootstrap } from './bootstrap.mjs';
 import { front } from './front.mjs';
 
 const REFUSED = 'everybody can reach a Lambda, so it does not start with what is for loopback only';
-const JOINED = 'payload 2.0 joins headers that stand twice with a comma';
 const LAST = 'without multi-value headers a load balancer passes on the last of what stands twice';
 
 const EVERYWHERE = {
@@ -11,7 +10,6 @@ const EVERYWHERE = {
   '421, where everybody is believed': REFUSED,
   'cookies over plain http': REFUSED,
 };
-const TWICE_JOINED = { 'a proxy\'s header: two ids': JOINED, 'a proxy\'s header: an id twice': JOINED };
 
 const TWICE = [
   ...['a capability twice', 'a clientId twice', 'a ttl twice, once empty'].flatMap((row) =>
@@ -30,8 +28,8 @@ const TWICE = [
 
 /** Rows of the table that come out otherwise, and why. */
 const LIMITS = {
-  function_url: { ...EVERYWHERE, ...TWICE_JOINED },
-  http_api: { ...EVERYWHERE, ...TWICE_JOINED },
+  function_url: EVERYWHERE,
+  http_api: EVERYWHERE,
   http_api_1: EVERYWHERE,
   rest_api: EVERYWHERE,
   load_balancer: { ...EVERYWHERE, ...Object.fromEntries(TWICE.map((row) => [row, LAST])) },

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use form_urlencoded::Serializer;
-use http::header::COOKIE;
+use http::header::{AUTHORIZATION, COOKIE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
@@ -85,7 +85,7 @@ pub(super) fn read(event: Value) -> Result<(Request<Full<Bytes>>, Form), NotHttp
         (event.http_method, uri, Form::MultiValue)
     };
 
-    let mut headers = headers(each(event.multi_value_headers, event.headers))?;
+    let mut headers = headers(each(event.multi_value_headers, event.headers), form);
     // function URLs leave them among the headers as well
     if let Some(cookies) = event.cookies.filter(|cookies| !cookies.is_empty()) {
         headers.insert(COOKIE, HeaderValue::try_from(cookies.join("; ")).map_err(|_| NotHttp)?);
@@ -158,13 +158,23 @@ fn each(multi: Option<Multi>, single: Option<Single>) -> impl Iterator<Item = (S
     repeated.chain(single.unwrap_or_default())
 }
 
-fn headers(pairs: impl Iterator<Item = (String, String)>) -> Result<HeaderMap, NotHttp> {
+/// Without what HTTP does not allow.
+fn headers(pairs: impl Iterator<Item = (String, String)>, form: Form) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
-        let name = HeaderName::try_from(name).map_err(|_| NotHttp)?;
-        headers.append(name, HeaderValue::try_from(value).map_err(|_| NotHttp)?);
+        let Ok(name) = HeaderName::try_from(name) else { continue };
+        // payload 2.0 has joined what stood twice. It is taken apart, or two values could pass for one where only one is
+        // believed; credentials can hold a comma, and two of them are good for nothing anyway
+        let is_joined =
+            form == Form::Cookies && name != AUTHORIZATION && name != COOKIE && name != "x-proxy-secret";
+        let values = if is_joined { value.split(',').collect() } else { vec![value.as_str()] };
+        for value in values {
+            if let Ok(value) = HeaderValue::try_from(value.trim()) {
+                headers.append(&name, value);
+            }
+        }
     }
-    Ok(headers)
+    headers
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
