@@ -13,6 +13,7 @@ use http::Answer;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use process::Server;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// `cargo test` has built it, beside this test.
 #[track_caller]
@@ -113,8 +114,8 @@ fn closure_asks_two_closures() {
     is_refused(&wish(&server, "/auth", ("Authorization", "Bearer of-carol"), &wishes), 40100);
 }
 
-#[test]
-fn embed_config_serves_what_a_file_describes_below_a_prefix() {
+/// `embed_config` on an address, with a configuration that believes anybody, in a folder that has to be kept.
+fn embed_config(listen: &str) -> (TempDir, Command) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let file = folder.path().join("accrue.toml");
     std::fs::write(&file, "[authenticate.claimed]\n[permission.rules]\n\"chat:*\" = [\"subscribe\"]\n")
@@ -123,7 +124,15 @@ fn embed_config_serves_what_a_file_describes_below_a_prefix() {
         ("ABLY_API_KEY", "app.key:an-ably-secret"),
         ("ACCRUE_SECRETS", "k1:3SE8zIQCZXN0mJTEi_D-a_xdOrWPfufospSBDHUzPSY"),
     ];
-    let server = Server::of(program("embed_config").arg(&file).arg("127.0.0.1:0").envs(variables));
+    let mut command = program("embed_config");
+    command.arg(&file).arg(listen).envs(variables);
+    (folder, command)
+}
+
+#[test]
+fn embed_config_serves_what_a_file_describes_below_a_prefix() {
+    let (_folder, mut command) = embed_config("127.0.0.1:0");
+    let server = Server::of(&mut command);
     assert_eq!(server.request("GET /", &[], "").body, "your application");
     let own = json!({"chat:1": ["subscribe"]});
     is_granted(&wish(&server, "/ably/auth?clientId=alice", ("Host", "localhost"), &own), "alice", &own);
@@ -133,16 +142,8 @@ fn embed_config_serves_what_a_file_describes_below_a_prefix() {
 
 #[test]
 fn embed_config_refuses_what_is_for_this_machine_only_where_others_reach_it() {
-    let folder = tempfile::tempdir().expect("a folder can be made");
-    let file = folder.path().join("accrue.toml");
-    std::fs::write(&file, "[authenticate.claimed]\n[permission.rules]\n\"chat:*\" = [\"subscribe\"]\n")
-        .expect("and written to");
-    let variables = [
-        ("ABLY_API_KEY", "app.key:an-ably-secret"),
-        ("ACCRUE_SECRETS", "k1:3SE8zIQCZXN0mJTEi_D-a_xdOrWPfufospSBDHUzPSY"),
-    ];
-    let refused = program("embed_config").arg(&file).arg("0.0.0.0:0").envs(variables).output();
-    let refused = refused.expect("it can be run");
+    let (_folder, mut command) = embed_config("0.0.0.0:0");
+    let refused = command.output().expect("it can be run");
     assert!(!refused.status.success());
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(said.contains("authenticate.claimed"), "{said}");
