@@ -221,7 +221,7 @@ impl Issuer {
     /// to fall back on.
     pub async fn issue(&self, ask: Ask, moment: &Moment) -> Result<Issued, Refusal> {
         let client = Arc::new(ask.client);
-        let given = self.given.filled_in(&client).intersect(&self.ceiling);
+        let given = self.given.filled_in(&client).cut_to(&self.ceiling);
         let terms = Terms { given: &given, ceiling: &self.ceiling };
         let mut report = Report::default();
 

@@ -189,13 +189,11 @@ impl Carrier {
         match self {
             Self::Header(_) => self.write_header(change, report, headers),
             Self::Cookies(candidates) => {
-                let unreadable = self.unreadable(report);
                 // one that does not verify may be another account's; only too many of them are cleared away
                 let overflowing = candidates.iter().map(|candidate| candidate.bytes(settings)).sum::<usize>()
                     > MAX_CANDIDATES_BYTES;
-                let dropped = |value: &String| {
-                    change.drop.contains(value) || (overflowing && unreadable.contains(value))
-                };
+                let cleared = if overflowing { self.unreadable(report) } else { Vec::new() };
+                let dropped = |value: &String| change.drop.contains(value) || cleared.contains(value);
                 write_cookies(candidates, &change.put, dropped, settings, keep_for, headers)
             }
         }
