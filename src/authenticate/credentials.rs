@@ -1,6 +1,5 @@
 use std::borrow::Cow;
 
-use cookie::Cookie;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderValue};
 
@@ -28,13 +27,19 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Unauthenticate
 }
 
 /// Shows the name and value of every cookie of every `Cookie` header, the values as they are.
+///
+/// White space around them is HTTP's alone. Whoever may set a cookie for the whole domain can put U+2000, say, before
+/// `__Host-`: browsers see no prefix in that, so it must not become one here.
 pub(crate) fn each_cookie(headers: &HeaderMap, mut see: impl FnMut(&str, &str)) {
     for field in headers.get_all(COOKIE) {
         // another application's cookie may be anything, and must not cost us ours; the quick way first
         let field = str::from_utf8(field.as_bytes())
             .map_or_else(|_| String::from_utf8_lossy(field.as_bytes()), Cow::Borrowed);
-        for cookie in Cookie::split_parse(&*field).filter_map(Result::ok) {
-            see(cookie.name(), cookie.value());
+        for (name, value) in field.split(';').filter_map(|pair| pair.split_once('=')) {
+            let name = name.trim_ascii();
+            if !name.is_empty() {
+                see(name, value.trim_ascii());
+            }
         }
     }
 }

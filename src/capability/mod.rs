@@ -150,20 +150,26 @@ impl Capability {
         if self == other {
             return self.clone();
         }
+        let (ours, theirs) = (self.written(), other.written());
         let mut common: BTreeMap<Resource<'_>, Operations> = BTreeMap::new();
-        for (ours, our_operations) in self.iter() {
-            for (theirs, their_operations) in other.iter() {
-                let narrower = if ours.contains(theirs) {
-                    theirs
-                } else if theirs.contains(ours) {
-                    ours
-                } else {
-                    continue;
-                };
-                let operations = our_operations.common(their_operations);
-                if !operations.is_empty() {
-                    let all = common.entry(narrower).or_insert(Operations::NONE);
-                    *all = all.union(&operations);
+        let mut add = |narrower, operations: Operations| {
+            if !operations.is_empty() {
+                let all = common.entry(narrower).or_insert(Operations::NONE);
+                *all = all.union(&operations);
+            }
+        };
+        // what is no pattern contains itself only, and is found by its name: thousands against thousands take no time
+        for (resource, operations) in ours.iter() {
+            if let Ok(same) = theirs.find(resource, 0) {
+                add(resource, operations.common(theirs.operations(same)));
+            }
+        }
+        for (some, others) in [(ours, theirs), (theirs, ours)] {
+            for at in some.patterns() {
+                for (resource, operations) in others.iter() {
+                    if some.resource(at) != resource && some.resource(at).contains(resource) {
+                        add(resource, operations.common(some.operations(at)));
+                    }
                 }
             }
         }
@@ -231,6 +237,9 @@ fn unmet(resource: Resource<'_>, operations: &Operations, other: &Written, patte
         unmet = unmet.without(other.operations(same));
     }
     for at in patterns {
+        if unmet.is_empty() {
+            break;
+        }
         if other.resource(*at).contains(resource) {
             unmet = unmet.without(other.operations(*at));
         }

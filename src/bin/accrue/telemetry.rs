@@ -1,3 +1,4 @@
+use std::fmt::{self, Write as _};
 use std::io;
 use std::time::Duration;
 
@@ -56,7 +57,8 @@ pub(crate) fn record(outcome: &Outcome, status: StatusCode, took: Duration) {
     }
     let report = &outcome.report;
     if !report.added.is_empty() {
-        info!(target: "audit", request, client, check = report.check, permitted = %report.added, "permitted");
+        let permitted = Visible(report.added.as_str());
+        info!(target: "audit", request, client, check = report.check, %permitted, "permitted");
     }
 
     let method = outcome.method.as_str();
@@ -80,6 +82,26 @@ pub(crate) fn record(outcome: &Outcome, status: StatusCode, took: Duration) {
         OutcomeKind::Unavailable => request_line!(warn),
         OutcomeKind::Other => request_line!(debug),
         _ => request_line!(info),
+    }
+}
+
+/// JSON for a line of the log. Names of channels are the clients' own, and may hold what some take for the end of a line
+/// (U+2028) or what makes a reader see another order (U+202E): what can't be seen is escaped.
+struct Visible<'a>(&'a str);
+
+impl fmt::Display for Visible<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_ascii() {
+            return f.write_str(self.0);
+        }
+        for c in self.0.chars() {
+            if c.is_ascii() || c.escape_debug().len() == 1 {
+                f.write_char(c)?;
+            } else {
+                c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(f, "\\u{unit:04x}"))?;
+            }
+        }
+        Ok(())
     }
 }
 
