@@ -49,6 +49,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = tokio::net::TcpListener::bind(listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
     let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
-    accrue::serve(listener, service, Limits::default(), |_response, _took| {}, stop).await;
+    accrue::serve(listener, service, Limits::default(), |_response, _took| {}, |_error| {}, stop).await;
     Ok(())
 }

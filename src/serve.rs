@@ -1,14 +1,17 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
+use std::iter;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONNECTION;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -67,14 +70,18 @@ impl Handler for AdminService {
 
 /// Serves HTTP/1.1 on a listener until `shutdown` is ready, then stops accepting and lets requests in flight finish.
 ///
+/// Also those that are still on their way: who has connected by then is answered once more, told that this was the last
+/// time (`Connection: close`), and closed. For who says nothing a tenth of `drain_timeout` is waited.
+///
 /// `on_response` sees every response before it is written, with its [`Outcome`](crate::Outcome) among the
-/// extensions, and how long it took: the place for logs and counters.
+/// extensions, and how long it took: the place for logs and counters. `on_accept_error` hears, at most once a minute,
+/// why no connection could be accepted, which is mostly that the process may open no more files. It is tried again.
 ///
 /// ```no_run
 /// # async fn example(service: accrue::AuthService) -> std::io::Result<()> {
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 /// let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
-/// accrue::serve(listener, service, accrue::Limits::default(), |_response, _took| {}, stop).await;
+/// accrue::serve(listener, service, accrue::Limits::default(), |_response, _took| {}, |_error| {}, stop).await;
 /// # Ok(())
 /// # }
 /// ```
@@ -83,50 +90,79 @@ pub async fn serve(
     handler: impl Handler,
     limits: Limits,
     on_response: impl Fn(&mut Response<Body>, Duration) + Send + Sync + 'static,
+    on_accept_error: impl Fn(&io::Error),
     shutdown: impl Future<Output = ()>,
 ) {
     let server = Arc::new(Server {
         handler,
         limits,
         requests: Semaphore::new(limits.requests),
+        stopping: AtomicBool::new(false),
         on_response: Box::new(on_response),
     });
     let connections = Arc::new(Semaphore::new(limits.connections));
     // beyond the limit some are told so; beyond that, closing is all there is time for
     let turned_away = Arc::new(Semaphore::new(limits.connections.clamp(16, 256)));
     let graceful = GracefulShutdown::new();
-    let mut shutdown = pin!(shutdown);
-
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                // the peer is gone already, or this process has no more files: neither lasts
-                Err(_) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-            () = &mut shutdown => break,
-        };
+    let admit = |stream| {
         let (permit, admitted) = match Arc::clone(&connections).try_acquire_owned() {
             Ok(permit) => (permit, Admitted::Yes),
             Err(_) => match Arc::clone(&turned_away).try_acquire_owned() {
                 Ok(permit) => (permit, Admitted::No),
-                Err(_) => continue,
+                Err(_) => return,
             },
         };
         tokio::spawn(connection(Arc::clone(&server), stream, permit, admitted, graceful.watcher()));
+    };
+
+    let mut told: Option<Instant> = None;
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => break,
+        };
+        match accepted {
+            Ok((stream, _)) => admit(stream),
+            // the peer is gone already
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                if told.is_none_or(|told| told.elapsed() >= TELL_AGAIN_AFTER) {
+                    on_accept_error(&error);
+                    told = Some(Instant::now());
+                }
+                // until somebody has closed a file
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
     }
 
-    drop(listener);
-    let _ = timeout(limits.drain_timeout, graceful.shutdown()).await;
+    server.stopping.store(true, Ordering::Relaxed);
+    // The system has accepted more than has come up here, and their requests may be there already. Nothing else is done
+    // between the last of them and the end of the listener, which refuses those that come between.
+    if let Ok(listener) = listener.into_std() {
+        let waiting = iter::from_fn(|| listener.accept().ok()).take(limits.connections);
+        let waiting: Vec<_> = waiting.collect();
+        drop(listener);
+        for (stream, _) in waiting {
+            if stream.set_nonblocking(true).is_ok() {
+                let _ = TcpStream::from_std(stream).map(admit);
+            }
+        }
+    }
+    let _ = timeout(limits.drain_timeout, async {
+        let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
+        let _ = timeout(limits.drain_timeout / 10, connections.acquire_many(all)).await;
+        graceful.shutdown().await;
+    })
+    .await;
 }
 
 struct Server<H> {
     handler: H,
     limits: Limits,
     requests: Semaphore,
+    stopping: AtomicBool,
     on_response: Box<OnResponse>,
 }
 
@@ -187,6 +223,9 @@ impl<H: Handler> Server<H> {
             false => self.handler.overloaded(&request.into_parts().0),
         };
         drop(permit);
+        if self.stopping.load(Ordering::Relaxed) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         (self.on_response)(&mut response, started.elapsed());
         response
     }
@@ -225,5 +264,6 @@ impl http_body::Body for Timely {
     }
 }
 
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(60);
 const MAX_HEAD_BYTES: usize = 128 * 1024;
 const MAX_HEADERS: usize = 512;

@@ -230,7 +230,7 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        tokio::spawn(accrue::serve(listener, service, Limits::default(), |_, _| {}, async {
+        tokio::spawn(accrue::serve(listener, service, Limits::default(), |_, _| {}, |_| {}, async {
             let _ = stopped.await;
         }));
         Self { address, _stop: stop }

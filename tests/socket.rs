@@ -36,12 +36,7 @@ impl Server {
     }
 
     async fn with_check(limits: Limits, check: impl PermissionCheck) -> Self {
-        let key = ApiKey::parse("app.key:an-ably-secret").expect("well-formed");
-        let issuer = Issuer::new(key, Strategy::Client, check).expect("they go together");
-        let mut settings = ServiceSettings::default();
-        settings.origins = Origins::new(["https://app.example.com"]).expect("well-formed");
-        let service = AuthService::new(issuer, Claimed, settings, Moment::now);
-
+        let service = service(check);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it has one");
         let (stop, stopped) = oneshot::channel::<()>();
@@ -54,7 +49,7 @@ impl Server {
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let served = tokio::spawn(accrue::serve(listener, service, limits, on_response, shutdown));
+        let served = tokio::spawn(accrue::serve(listener, service, limits, on_response, |_| {}, shutdown));
         Self { address, stop, served, responses }
     }
 
@@ -74,6 +69,14 @@ impl Server {
         let answer = self.ask(HEALTHZ).await;
         assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"));
     }
+}
+
+fn service(check: impl PermissionCheck) -> AuthService {
+    let key = ApiKey::parse("app.key:an-ably-secret").expect("well-formed");
+    let issuer = Issuer::new(key, Strategy::Client, check).expect("they go together");
+    let mut settings = ServiceSettings::default();
+    settings.origins = Origins::new(["https://app.example.com"]).expect("well-formed");
+    AuthService::new(issuer, Claimed, settings, Moment::now)
 }
 
 /// A client that knows nothing of HTTP but where an answer ends.
@@ -146,7 +149,8 @@ fn roomy() -> Limits {
     let mut limits = Limits::default();
     limits.header_timeout = Duration::from_secs(60);
     limits.body_timeout = Duration::from_secs(60);
-    limits.drain_timeout = Duration::from_secs(60);
+    // of which a tenth goes by while somebody is idle
+    limits.drain_timeout = Duration::from_secs(20);
     limits
 }
 
@@ -481,6 +485,61 @@ async fn malformed_http_is_400_and_the_server_lives_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stopping_answers_who_has_connected_once_more_and_says_that_it_was_the_last_time() {
+    let server = Server::start(roomy()).await;
+    let mut silent = server.connect().await;
+    let mut idle = server.connect().await;
+    idle.send(HEALTHZ).await;
+    assert_eq!(idle.answer().await.header("connection"), None);
+    let mut half = server.connect().await;
+    half.send(&[HEALTHZ, &HEALTHZ[..20]].concat()).await;
+    assert_eq!(half.answer().await.status, 200);
+
+    let Server { address, stop, served, .. } = server;
+    stop.send(()).expect("it serves");
+    nobody_accepts(address).await;
+    half.send(&HEALTHZ[20..]).await;
+    for connection in [&mut silent, &mut idle] {
+        connection.send(wish("").as_bytes()).await;
+    }
+    for connection in [&mut half, &mut silent, &mut idle] {
+        let answers = connection.closes().await;
+        let [answer] = answers.as_slice() else { panic!("not one answer: {answers:?}") };
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")), "{answer:?}");
+    }
+    soon(served).await.expect("it returns");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_answers_whom_only_the_system_has_accepted_yet() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it has one");
+    let mut waiting = Vec::new();
+    for _ in 0..50 {
+        let stream = soon(TcpStream::connect(address)).await.expect("the system accepts");
+        let mut connection = Connection { stream, received: Vec::new() };
+        connection.send(HEALTHZ).await;
+        waiting.push(connection);
+    }
+    let service = service(async |question: Question| Decision::Granted(all_of(question)));
+    soon(accrue::serve(listener, service, roomy(), |_, _| {}, |_| {}, async {})).await;
+    for mut connection in waiting {
+        let answers = connection.closes().await;
+        let [answer] = answers.as_slice() else { panic!("not one answer: {answers:?}") };
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+}
+
+async fn nobody_accepts(address: SocketAddr) {
+    soon(async {
+        while TcpStream::connect(address).await.is_ok() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stopping_lets_requests_in_flight_finish_and_accepts_no_more() {
     let (asked, answer, check) = waiting();
     let server = Server::with_check(roomy(), check).await;
@@ -495,12 +554,7 @@ async fn stopping_lets_requests_in_flight_finish_and_accepts_no_more() {
     stop.send(()).expect("it serves");
     // what waits for its next request is closed, and nobody new comes in
     assert_eq!(idle.closes().await.len(), 0);
-    soon(async {
-        while TcpStream::connect(address).await.is_ok() {
-            sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    nobody_accepts(address).await;
     assert!(timeout(Duration::from_millis(100), &mut served).await.is_err(), "a request is in flight");
 
     answer.notify_one();

@@ -165,6 +165,18 @@ async fn a_key_that_is_withdrawn_is_gone_within_an_hour() {
     .await;
 }
 
+#[tokio::test]
+async fn a_clock_that_was_ahead_does_not_keep_a_key_that_is_withdrawn() {
+    let publisher = Nasty::start(publishing(&["p256", "ed25519"])).await;
+    let server = verifying(&publisher, "");
+    let ten_days = 864_000;
+    steps("ahead", &server, &publisher, vec![(ten_days, None, "ed25519", OK, 1)]).await;
+    server.clock.set_back(ten_days);
+    let right =
+        vec![(0, Some(publishing(&["p256"])), "ed25519", UNAUTHENTICATED, 2), (0, None, "p256", OK, 2)];
+    steps("right again", &server, &publisher, right).await;
+}
+
 /// What is no key set; the slow ones apart, whose deadline is none of the configuration's.
 fn no_key_sets(elsewhere: &Nasty) -> Vec<Useless> {
     let both = key_set(&["p256", "ed25519"]);

@@ -217,6 +217,6 @@ fn raw(address: SocketAddr, bytes: &[u8]) -> Answer {
 }
 
 /// Longer than anything takes, so that nothing hangs for ever.
-const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(20);
 const POLLS: usize = 1000;

@@ -67,6 +67,11 @@ impl Clock {
         self.passed.fetch_add(seconds, Ordering::Relaxed);
     }
 
+    /// As far as it has passed.
+    pub(crate) fn set_back(&self, seconds: u64) {
+        self.passed.fetch_sub(seconds, Ordering::Relaxed);
+    }
+
     pub(crate) fn now(&self) -> u64 {
         NOW + self.passed.load(Ordering::Relaxed)
     }

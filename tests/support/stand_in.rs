@@ -25,6 +25,10 @@ pub(crate) enum Reply {
     Says(u16, String),
     /// Nothing, for ever.
     Hangs,
+    /// A whole answer, a byte at a time, until nobody listens any more.
+    Drips(String),
+    /// Half of an answer, and the connection is closed.
+    Cut(String),
 }
 
 pub(crate) struct StandIn {
@@ -58,6 +62,11 @@ impl StandIn {
                     match reply(&call) {
                         Reply::Says(status, body) => say(&stream, status, &body),
                         Reply::Hangs => drop((&stream).read_to_end(&mut Vec::new())),
+                        Reply::Drips(body) => drip(&stream, &answer(200, &body)),
+                        Reply::Cut(body) => {
+                            let whole = answer(200, &body);
+                            let _ = (&stream).write_all(&whole.as_bytes()[..whole.len() - body.len() / 2]);
+                        }
                     }
                 });
             }
@@ -152,12 +161,25 @@ fn read(stream: &TcpStream) -> Option<Call> {
 }
 
 fn say(mut stream: &TcpStream, status: u16, body: &str) {
+    // whoever asked may be gone
+    let _ = stream.write_all(answer(status, body).as_bytes());
+}
+
+fn drip(mut stream: &TcpStream, answer: &str) {
+    for byte in answer.bytes() {
+        if stream.write_all(&[byte]).is_err() {
+            return;
+        }
+        sleep(Duration::from_millis(20));
+    }
+}
+
+fn answer(status: u16, body: &str) -> String {
     let head = format!(
         "HTTP/1.1 {status} Whatever\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
-    // whoever asked may be gone
-    let _ = stream.write_all(format!("{head}{body}").as_bytes());
+    format!("{head}{body}")
 }
 
 /// Unix milliseconds.

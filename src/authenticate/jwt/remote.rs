@@ -66,8 +66,9 @@ impl RemoteKeys {
                 None => self.fetch(&mut last, now).await,
             };
         };
-        // whoever comes first pays for it, and nobody waits for that one
-        if now.saturating_sub(fetched.at) >= RENEW_AFTER
+        // Whoever comes first pays for it, and nobody waits for that one. A clock that was ahead when the set was fetched,
+        // and is right now, must not keep it until it is there again.
+        if now.abs_diff(fetched.at) >= RENEW_AFTER
             && let Ok(mut last) = self.last.try_lock()
         {
             return self.fetch(&mut last, now).await.or(Ok(fetched.set));

@@ -72,13 +72,32 @@ pub(crate) fn config(configured: &Configured) -> Result<(Config, Vec<String>), S
         Config::check_variables(variables.iter().map(String::as_str)).map_err(|error| explain(&error));
     match (config, notes) {
         (Ok(config), Ok(notes)) => {
-            let notes = config.warnings().into_iter().chain(notes).collect();
+            let files = short_of_files(config.limits().connections);
+            let notes = config.warnings().into_iter().chain(notes).chain(files).collect();
             Ok((config, notes))
         }
         (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
         (Err(one), Err(other)) => Err(format!("{one}\n{other}")),
     }
 }
+
+/// What to say if this process may not open as many files as so many connections take.
+fn short_of_files(connections: usize) -> Option<String> {
+    // where the system does not tell, nothing is said
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let files: usize = line.split_whitespace().next()?.parse().ok()?;
+    let needed = connections.saturating_add(FILES_BESIDE);
+    (files < needed).then(|| {
+        format!(
+            "limits.connections = {connections} takes {needed} files, of which this process may open {files}: \
+             raise that (`ulimit -n`, LimitNOFILE), or lower limits.connections"
+        )
+    })
+}
+
+/// Connections that are told to come back, those to others, and what else a process has open.
+const FILES_BESIDE: usize = 400;
 
 /// Writes to standard output. A reader that has had enough is no error.
 pub(crate) fn print(text: &str) -> Result<(), String> {

@@ -84,10 +84,12 @@ pub(crate) fn run(
                 decorate(response, &outcome);
             }
         };
-        let serving = accrue::serve(listener, service, limits, record, stopped(stopping.clone()));
+        let serving =
+            accrue::serve(listener, service, limits, record, cannot_accept, stopped(stopping.clone()));
         let administering = async {
             if let Some((admin, (listener, _))) = admin {
-                accrue::serve(listener, admin, limits, follow_up, stopped(stopping.clone())).await;
+                accrue::serve(listener, admin, limits, follow_up, cannot_accept, stopped(stopping.clone()))
+                    .await;
             }
         };
         tokio::join!(serving, administering);
@@ -109,6 +111,12 @@ async fn bind(listen: SocketAddr, advice: &str) -> Result<(TcpListener, SocketAd
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
+}
+
+fn cannot_accept(error: &std::io::Error) {
+    warn!(
+        "can't accept connections: {error}; if files are short, raise `ulimit -n` or lower limits.connections"
+    );
 }
 
 /// Histograms keep what they are told until somebody looks.
