@@ -21,7 +21,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 
 use model::judge::Tally;
 use model::machine::Machine;
-use model::script::{Keeping, Step, World, steps, worlds};
+use model::script::Step::{self, CheckAnswers, GiveUp};
+use model::script::{At::A, Fate::{Now, Slow}, Holder::Browser, Keeping, World, steps, worlds};
 
 fn run(world: World, script: &[Step]) -> Result<(), String> {
     Machine::new(world, &mut Tally::default()).telling().run(script)
@@ -89,4 +90,36 @@ fn grants_in_a_store() {
 #[test]
 fn nothing_is_kept() {
     explore(&[Keeping::Client, Keeping::Server], 100, &[]);
+}
+
+/// A world to try one thing in.
+const PLAIN: World = World {
+    strategy: Keeping::Cookie,
+    recheck_after: 28_800,
+    max_bytes: 2538,
+    key: "*=*",
+    gives: false,
+    marks: false,
+    ahead: 0,
+    jwt: false,
+};
+
+#[test]
+fn a_request_that_counts_on_a_row_and_one_that_drops_it_lose_nothing_between_them() {
+    let ask = |wish, answer| Step::Ask { by: Browser, at: A, wish, ttl: 0, answer };
+    let ran = run(
+        World { strategy: Keeping::Store, ..PLAIN },
+        &[
+            // two rows of the same age, one within the other
+            ask("chat:1=subscribe", Slow),
+            ask("chat:1=subscribe", Now),
+            ask("chat:2=subscribe", Now),
+            CheckAnswers(0),
+            // one drops the smaller, as the larger is there; the other drops the larger, as the smaller is there
+            ask("admin:1=publish", Slow),
+            GiveUp { by: Browser, at: A, what: "chat:2=subscribe", answer: Now },
+            CheckAnswers(0),
+        ],
+    );
+    assert_eq!(ran, Ok(()));
 }

@@ -237,10 +237,7 @@ impl Sent {
             } else {
                 ensure!(seconds == 2 * world.recheck_after, "kept for {seconds} s");
                 ensure!(cookie.name == name_of(&cookie.value), "{} is named wrongly", cookie.name);
-                ensure!(
-                    self.presented.iter().all(|(_, text)| *text != cookie.value),
-                    "what is there is set again"
-                );
+                ensure!(!self.looked_at().contains(&&cookie.value), "what is there is set again");
                 verdict.set.push((cookie.name, cookie.value, seconds));
             }
         }
@@ -582,7 +579,8 @@ impl Sent {
             let dropped = change.dropped.iter().filter(|text| held.iter().any(|held| held.text == **text)).count();
             ensure!(change.put.len() <= dropped.max(1), "{} grants for {dropped}", change.put.len());
             ensure!(must_write || (change.put.is_empty() && dropped == 0), "nothing is new, and yet it writes");
-            let still = to_fold.iter().filter(|held| is_there(held)).count();
+            let is_put = |held: &Held| change.put.iter().any(|(text, _)| *text == held.text);
+            let still = to_fold.iter().filter(|held| is_there(held) && !is_put(held)).count();
             let is_one = still + change.put.len() <= 1;
             if must_write && base_fits && !store_fails {
                 ensure!(is_one, "{still} grants stay as they are, and {} are new", change.put.len());
