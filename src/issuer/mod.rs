@@ -398,14 +398,17 @@ impl Issuer {
         put.dedup();
         // what is there already is neither put again nor dropped
         let is_dropped = |place: &usize| change.drop.contains(place) || recalled.excess.contains(place);
-        let drop = recalled
+        let drop: Vec<String> = recalled
             .texts
             .iter()
             .enumerate()
             .filter(|(place, text)| is_dropped(place) && !put.contains(text))
             .map(|(_, text)| text.clone())
             .collect();
-        put.retain(|text| !recalled.texts.contains(text));
+        // but in a store: another request, which counts on what is dropped here, may be dropping it right now
+        if drop.is_empty() || !self.keeps_in_store() {
+            put.retain(|text| !recalled.texts.contains(text));
+        }
         let change = SealedChange { put, drop };
         match &self.strategy {
             Strategy::Store(store) if !change.is_empty() => {
