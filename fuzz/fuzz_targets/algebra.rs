@@ -2,12 +2,12 @@
 //! look at every resource and every operation.
 #![no_main]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use accrue::{Capability, Resource, Vocabulary};
 use accrue_fuzz::{
-    Made, Plain, Unstructured, covers, permits, printed, read, some_plain, some_resource, union, unmet,
-    within,
+    Made, Plain, Unstructured, common, covers, permits, printed, read, some_plain, some_resource, union,
+    unmet, within,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -39,10 +39,10 @@ fn capabilities(u: &mut Unstructured<'_>) -> Made<()> {
     is(&ours.union(&theirs), &union([&a, &b]));
     is(&ours.minus(&theirs), &rest);
     is(&ours.permitted_by(&theirs), &without(&a, &rest));
-    is(&ours.intersect(&theirs), &both(&a, &b));
+    is(&ours.intersect(&theirs), &common(&a, &b));
 
-    let common = read(&ours.intersect(&theirs));
-    assert!(within(&common, &a) && within(&common, &b), "{ours} {theirs}");
+    let in_common = read(&ours.intersect(&theirs));
+    assert!(within(&in_common, &a) && within(&in_common, &b), "{ours} {theirs}");
     assert_eq!(ours.intersect(&theirs), theirs.intersect(&ours));
     // what lies in both is in what they have in common
     for (resource, operations) in a.iter().chain(&b) {
@@ -50,7 +50,7 @@ fn capabilities(u: &mut Unstructured<'_>) -> Made<()> {
             let by_both = permits(&a, resource, operation) && permits(&b, resource, operation);
             assert_eq!(
                 by_both,
-                permits(&common, resource, operation),
+                permits(&in_common, resource, operation),
                 "{resource} {operation}: {ours} {theirs}"
             );
         }
@@ -74,27 +74,4 @@ fn without(plain: &Plain, rest: &Plain) -> Plain {
         .iter()
         .map(|(resource, operations)| (resource.clone(), operations - rest.get(resource).unwrap_or(&none)));
     met.filter(|(_, operations)| !operations.is_empty()).collect()
-}
-
-/// Of each pair of which one covers the other the narrower, with the operations that both have.
-fn both(a: &Plain, b: &Plain) -> Plain {
-    let mut parts = Vec::new();
-    for (ours, our_operations) in a {
-        for (theirs, their_operations) in b {
-            let narrower = match (covers(ours, theirs), covers(theirs, ours)) {
-                (true, _) => theirs,
-                (_, true) => ours,
-                _ => continue,
-            };
-            let operations = match (our_operations.contains("*"), their_operations.contains("*")) {
-                (true, _) => their_operations.clone(),
-                (_, true) => our_operations.clone(),
-                _ => our_operations & their_operations,
-            };
-            if !operations.is_empty() {
-                parts.push(BTreeMap::from([(narrower.clone(), operations)]));
-            }
-        }
-    }
-    union(&parts)
 }

@@ -10,7 +10,9 @@ use std::task::{Context, Poll, Waker};
 pub use libfuzzer_sys::arbitrary::{Result as Made, Unstructured};
 
 pub use made::{OPERATIONS, some_capability, some_client_id, some_plain, some_resource};
-pub use plain::{Plain, canonical, capability, covers, json, permits, printed, read, union, unmet, within};
+pub use plain::{
+    Plain, canonical, capability, common, covers, json, permits, printed, read, union, unmet, within,
+};
 
 /// Unix seconds; 100 after a full 5 minutes.
 pub const NOW: u64 = 1_700_000_200;

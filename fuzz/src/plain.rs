@@ -130,6 +130,29 @@ pub fn union<'a>(parts: impl IntoIterator<Item = &'a Plain>) -> Plain {
     all
 }
 
+/// Of each pair of which one covers the other the narrower, with the operations that both have.
+pub fn common(a: &Plain, b: &Plain) -> Plain {
+    let mut parts = Vec::new();
+    for (ours, our_operations) in a {
+        for (theirs, their_operations) in b {
+            let narrower = match (covers(ours, theirs), covers(theirs, ours)) {
+                (true, _) => theirs,
+                (_, true) => ours,
+                _ => continue,
+            };
+            let operations = match (our_operations.contains("*"), their_operations.contains("*")) {
+                (true, _) => their_operations.clone(),
+                (_, true) => our_operations.clone(),
+                _ => our_operations & their_operations,
+            };
+            if !operations.is_empty() {
+                parts.push(BTreeMap::from([(narrower.clone(), operations)]));
+            }
+        }
+    }
+    union(&parts)
+}
+
 /// Ably's table.
 const ABLY: [&str; 17] = [
     "publish",
