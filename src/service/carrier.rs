@@ -6,7 +6,7 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::authenticate::each_cookie;
-use crate::grant::Unreadable;
+use crate::grant::{SealedText, Unreadable};
 use crate::issuer::{Report, SealedChange, looked_at};
 
 /// How grants travel as cookies.
@@ -207,6 +207,16 @@ impl Carrier {
         }
     }
 
+    /// Leaves everything as it is, and says so to a client that keeps its grants itself.
+    pub(crate) fn leave(&self, headers: &mut HeaderMap) {
+        if self.is_header() {
+            let presented = self.presented();
+            let grants =
+                presented.iter().map(String::as_str).filter(|text| SealedText::parse(text).is_some());
+            headers.insert(GRANT, header_of(&grants.collect::<Vec<_>>()));
+        }
+    }
+
     fn unreadable(&self, report: &Report) -> Vec<String> {
         let presented = self.presented().into_iter().zip(&report.grants);
         presented.filter(|(_, read)| read.is_err()).map(|(text, _)| text).collect()
@@ -230,8 +240,7 @@ impl Carrier {
             .chain(&change.put)
             .map(String::as_str)
             .collect();
-        let value = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
-        headers.insert(GRANT, HeaderValue::try_from(value).expect("what was read as ASCII is ASCII"));
+        headers.insert(GRANT, header_of(&kept));
         Carried {
             grants: kept.len(),
             bytes: kept.iter().map(|text| text.len()).sum(),
@@ -239,6 +248,12 @@ impl Carrier {
             deleted: presented.len() + change.put.len() - kept.len(),
         }
     }
+}
+
+/// The value of `Accrue-Grant` for a client that holds these.
+fn header_of(grants: &[&str]) -> HeaderValue {
+    let value = if grants.is_empty() { "none".to_owned() } else { grants.join(", ") };
+    HeaderValue::try_from(value).expect("what was read as ASCII is ASCII")
 }
 
 fn write_cookies(

@@ -108,7 +108,11 @@ impl<'a> Exchange<'a> {
         // a link or an image on a foreign page must not make a browser change what it holds
         let inert = is_navigation(&head.headers);
         match head.method {
-            Method::DELETE if inert => Ok(response::empty(StatusCode::NO_CONTENT)),
+            Method::DELETE if inert => {
+                let mut answer = response::empty(StatusCode::NO_CONTENT);
+                carrier.leave(answer.headers_mut());
+                Ok(answer)
+            }
             Method::DELETE => self.give_up(head, &parameters, &carrier).await,
             _ => self.issue(head, &parameters, &carrier, inert).await,
         }

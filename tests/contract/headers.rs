@@ -295,6 +295,12 @@ fn a_navigation_does_not_silence_the_grant_header() {
     assert_eq!(server.send(navigation().header("accrue-grant", "none")).header("accrue-grant"), Some("none"));
     let answer = server.send(navigation().header("accrue-grant", &grant));
     assert_eq!(answer.header("accrue-grant"), Some(grant.as_str()), "what it holds is unchanged");
+
+    let gone = || delete("/auth").by("alice").header("sec-fetch-mode", "navigate");
+    for (sent, told) in [("none", "none"), (grant.as_str(), grant.as_str()), ("no grant", "none")] {
+        let answer = server.send(gone().header("accrue-grant", sent));
+        assert_eq!((answer.status.as_u16(), answer.header("accrue-grant")), (204, Some(told)));
+    }
 }
 
 #[test]

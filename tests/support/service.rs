@@ -370,9 +370,14 @@ impl Ask {
         self.with("capability", capability)
     }
 
-    pub(crate) fn body(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn body(self, content_type: &str, body: impl Into<Bytes>) -> Self {
+        self.untyped(body).header("content-type", content_type)
+    }
+
+    /// With a body that does not say what it is.
+    pub(crate) fn untyped(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
-        self.header("content-type", content_type)
+        self
     }
 
     pub(crate) fn form(self, pairs: &[(&str, &str)]) -> Self {
