@@ -12,6 +12,14 @@ use crate::service::{Check, Jar, NOW, Server, Verdict, get};
 /// A time at which a grant of these tests was made.
 pub(crate) const SINCE: u64 = NOW - 100;
 
+/// A configuration whose rules permit nothing that is asked for here.
+pub(crate) const NO_CHATS: &str = r#"
+    [authenticate.header]
+    proxy_secret = "known to the proxy only"
+    [permission.rules]
+    x = ["*"]
+"#;
+
 /// The bytes of a sealing secret, `KID:BASE64URL`.
 pub(crate) fn bytes(secret: &str) -> Vec<u8> {
     BASE64URL.decode(secret.split_once(':').expect("KID:BASE64URL").1).expect("base64url")

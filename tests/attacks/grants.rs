@@ -5,7 +5,7 @@ use accrue::{ClientId, Grant, SealingKeys, SealingSecret, Unreadable};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
 
-use crate::forge::{SINCE, bytes, counts, denying, derived, forged, hmac, with_digest};
+use crate::forge::{NO_CHATS, SINCE, bytes, counts, denying, derived, forged, hmac, with_digest};
 use crate::service::*;
 
 const ONE: &str = r#"{"chat:1":["subscribe"]}"#;
@@ -143,8 +143,7 @@ fn what_the_same_secret_made_for_another_purpose_counts_for_nothing() {
 #[test]
 fn a_grant_that_was_changed_counts_for_nothing() {
     let both = [("ACCRUE_SECRETS", &*format!("{K1},{K2}"))];
-    let table = "[authenticate.header]\nproxy_secret = \"known to the proxy only\"\n[permission.rules]\nx = [\"*\"]\n";
-    let server = Server::configured(table, &both);
+    let server = Server::configured(NO_CHATS, &both);
     let good = sealed("alice", ONE, SINCE);
     assert!(counts(&server, "alice", &good));
     let [_, _, since, capabilities, digest] = good.split('.').collect::<Vec<_>>()[..] else {

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http::Answer;
 use crate::process::Server;
@@ -62,9 +62,10 @@ fn attack(server: &Server) -> Vec<Answer> {
     for end in ENDS {
         let evil = format!("x{end}Set-Cookie: injected=1{end}2026-01-01T00:00:00Z  INFO audit: injected");
         let query = escaped(&evil);
-        let wish = escaped(&serde_json::json!({ format!("chat:{evil}"): ["subscribe"], format!("no:{evil}"): ["subscribe"] }).to_string());
+        let names = [format!("chat:{evil}"), format!("no:{evil}")];
+        let wish = escaped(&json!({ &names[0]: ["subscribe"], &names[1]: ["subscribe"] }).to_string());
         let unescaped = escaped(&format!("{{\"chat:{evil}\":[\"subscribe\"]}}"));
-        let operation = escaped(&serde_json::json!({ "chat:1": [evil] }).to_string());
+        let operation = escaped(&json!({ "chat:1": [evil] }).to_string());
         for (line, headers) in [
             (format!("GET /auth?clientId={query}"), vec![]),
             (format!("GET /auth?clientId=alice&capability={wish}"), vec![]),
@@ -95,7 +96,8 @@ fn attack(server: &Server) -> Vec<Answer> {
             }
             answers.push(server.raw(format!("{request}\r\n").as_bytes()));
         }
-        let body = serde_json::json!({ "clientId": "alice", "capability": { format!("chat:body{evil}"): ["subscribe"] } }).to_string();
+        let capability = json!({ format!("chat:body{evil}"): ["subscribe"] });
+        let body = json!({ "clientId": "alice", "capability": capability }).to_string();
         answers.push(server.request(
             "POST /auth",
             &[("Host", "localhost"), ("Content-Type", "application/json")],

@@ -2,7 +2,7 @@
 
 use accrue::{ClientId, MemoryStore, Store, Whom};
 
-use crate::forge::{SINCE, counts, denying};
+use crate::forge::{NO_CHATS, SINCE, counts, denying};
 use crate::service::*;
 
 const ONE: &str = r#"{"chat:1":["subscribe"]}"#;
@@ -110,8 +110,7 @@ fn a_barred_client_keeps_what_it_copied_until_it_is_checked_again_or_revoked() {
 
 #[test]
 fn a_grant_of_a_secret_that_was_removed_counts_for_nothing() {
-    let table = "[authenticate.header]\nproxy_secret = \"known to the proxy only\"\n[permission.rules]\nx = [\"*\"]\n";
-    let with = |secrets: &str| Server::configured(table, &[("ACCRUE_SECRETS", secrets)]);
+    let with = |secrets: &str| Server::configured(NO_CHATS, &[("ACCRUE_SECRETS", secrets)]);
     let old = sealed("alice", ONE, SINCE);
     assert!(counts(&with(K1), "alice", &old));
     assert!(counts(&with(&format!("{K2},{K1}")), "alice", &old), "while it is being rotated out");
