@@ -22,7 +22,12 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 use model::judge::Tally;
 use model::machine::Machine;
 use model::script::Step::{self, CheckAnswers, GiveUp};
-use model::script::{At::A, Fate::{Now, Slow}, Holder::Browser, Keeping, World, steps, worlds};
+use model::script::{
+    At::A,
+    Fate::{Now, Slow},
+    Holder::Browser,
+    Keeping, World, steps, worlds,
+};
 
 fn run(world: World, script: &[Step]) -> Result<(), String> {
     Machine::new(world, &mut Tally::default()).telling().run(script)
@@ -30,17 +35,19 @@ fn run(world: World, script: &[Step]) -> Result<(), String> {
 
 /// Runs random scripts, from a seed that is always the same unless `ACCRUE_MODEL_SEED` says another.
 fn explore(keeping: &'static [Keeping], cases: u32, has_to_happen: &[&str]) {
-    let cases = number("PROPTEST_CASES").map_or(cases, |cases| u32::try_from(cases).expect("a number of cases"));
+    let cases =
+        number("PROPTEST_CASES").map_or(cases, |cases| u32::try_from(cases).expect("a number of cases"));
     let seed = number("ACCRUE_MODEL_SEED").unwrap_or(1);
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
     // the quickest of those there are; half of the seed must not be zero
     let rng = TestRng::from_seed(RngAlgorithm::XorShift, &[!seed, seed].map(u64::to_le_bytes).concat());
     let tally = RefCell::new(Tally::default());
     let ran = Cell::new(0);
-    let outcome = TestRunner::new_with_rng(config, rng).run(&(worlds(keeping), steps()), |(world, script)| {
-        ran.set(ran.get() + 1);
-        Machine::new(world, &mut tally.borrow_mut()).run(&script).map_err(TestCaseError::fail)
-    });
+    let outcome =
+        TestRunner::new_with_rng(config, rng).run(&(worlds(keeping), steps()), |(world, script)| {
+            ran.set(ran.get() + 1);
+            Machine::new(world, &mut tally.borrow_mut()).run(&script).map_err(TestCaseError::fail)
+        });
     if let Err(TestError::Fail(_, (world, script))) = outcome {
         let script = shortest(world, script);
         let why = run(world, &script).expect_err("it has just failed");
@@ -73,24 +80,79 @@ fn shortest(world: World, mut script: Vec<Step>) -> Vec<Step> {
     script
 }
 
+#[expect(clippy::disallowed_methods, reason = "how much is tried is for whoever runs it to say")]
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
 }
 
 #[test]
 fn grants_in_cookies() {
-    explore(&[Keeping::Cookie], 300, &[]);
+    let of_cookies = [
+        "account switch",
+        "expired in the jar",
+        "full",
+        "grant from the future",
+        "grant of a secret not known here",
+        "grant of another client",
+        "navigation",
+        "not folded, as it would not fit",
+        "not known whether revoked",
+        "old secret removed",
+        "sealed anew",
+        "text that nobody sealed",
+        "too large, and cleared away",
+        "too many to look at",
+    ];
+    explore(&[Keeping::Cookie], 600, &[&ALWAYS[..], &WHERE_KEPT, &of_cookies].concat());
 }
 
 #[test]
 fn grants_in_a_store() {
-    explore(&[Keeping::Store], 200, &[]);
+    let of_a_store = ["store that can't be read", "store that can't be written"];
+    explore(&[Keeping::Store], 500, &[&ALWAYS[..], &WHERE_KEPT, &of_a_store].concat());
 }
 
 #[test]
 fn nothing_is_kept() {
-    explore(&[Keeping::Client, Keeping::Server], 100, &[]);
+    explore(&[Keeping::Client, Keeping::Server], 200, &ALWAYS);
 }
+
+/// What has to happen in every exploration, or it shows nothing.
+const ALWAYS: [&str; 18] = [
+    "added",
+    "all given up",
+    "arrives twice",
+    "barred",
+    "cut to the key",
+    "denied",
+    "everybody revoked",
+    "five minutes",
+    "foreign page",
+    "given",
+    "lost",
+    "nothing permitted",
+    "nothing to fall back on",
+    "one revoked",
+    "out of order",
+    "slow check",
+    "token",
+    "unavailable",
+];
+
+/// And where something is kept.
+const WHERE_KEPT: [&str; 11] = [
+    "checked again, and denied",
+    "checked again, and permitted",
+    "folded",
+    "forged",
+    "fresh grant",
+    "in the end all is there",
+    "lapsed grant",
+    "part given up",
+    "revoked grant",
+    "stale grant",
+    "stale, and counts as the check is down",
+];
 
 /// A world to try one thing in.
 const PLAIN: World = World {

@@ -8,8 +8,7 @@ use std::task::{Context, Poll, Waker};
 use accrue::ably::{ApiKey, Format};
 use accrue::{
     AuthService, ClientId, Issuer, Moment, Origins, Outcome, Revocation, Rules, Sealing, ServiceSettings,
-    Store,
-    Strategy, Vocabulary, Whom,
+    Store, Strategy, Vocabulary, Whom,
 };
 use bytes::Bytes;
 use http::Request;
@@ -95,7 +94,8 @@ impl<'a> Machine<'a> {
             let server = service(&world, &backend, &shelf, &sessions, &clock, 0);
             Instance { clock, server, stage: 0 }
         });
-        let holder = |by_header| Carrying { who: Who::Al, by_header, texts: Vec::new(), owed: HashMap::new() };
+        let holder =
+            |by_header| Carrying { who: Who::Al, by_header, texts: Vec::new(), owed: HashMap::new() };
         Self {
             world,
             backend,
@@ -149,8 +149,12 @@ impl<'a> Machine<'a> {
                 let what = (!what.is_empty()).then(|| Entries::of(what));
                 self.send(by, at, Kind::GiveUp(what), answer)?;
             }
-            Step::Navigate { by, at, wish } => self.send(by, at, Kind::Navigate(Entries::of(wish)), Fate::Now)?,
-            Step::Intrude { by, at, wish } => self.send(by, at, Kind::Intrude(Entries::of(wish)), Fate::Now)?,
+            Step::Navigate { by, at, wish } => {
+                self.send(by, at, Kind::Navigate(Entries::of(wish)), Fate::Now)?
+            }
+            Step::Intrude { by, at, wish } => {
+                self.send(by, at, Kind::Intrude(Entries::of(wish)), Fate::Now)?
+            }
             Step::CheckAnswers(nth) if !self.checking.is_empty() => {
                 let mut slow = self.checking.remove(nth % self.checking.len());
                 slow.put.may_answer.store(true, Ordering::Relaxed);
@@ -159,7 +163,15 @@ impl<'a> Machine<'a> {
                     return Err("it waits for something else".to_owned());
                 };
                 self.count("slow check");
-                self.answered(slow.holder, slow.sent, Some(slow.put), &answer, &before, slow.fate, slow.owed)?;
+                self.answered(
+                    slow.holder,
+                    slow.sent,
+                    Some(slow.put),
+                    &answer,
+                    &before,
+                    slow.fate,
+                    slow.owed,
+                )?;
             }
             Step::Arrives(nth) if !self.returning.is_empty() => {
                 let answer = self.returning.remove(nth % self.returning.len());
@@ -201,7 +213,11 @@ impl<'a> Machine<'a> {
                 let to = &mut self.holders[to as usize];
                 for (_, text, until) in stolen {
                     let name = if to.by_header { String::new() } else { name_of(&text) };
-                    if to.texts.iter().all(|(taken, known, _)| *known != text && (to.by_header || *taken != name)) {
+                    if to
+                        .texts
+                        .iter()
+                        .all(|(taken, known, _)| *known != text && (to.by_header || *taken != name))
+                    {
                         to.texts.push((name, text, until));
                     }
                 }
@@ -214,7 +230,11 @@ impl<'a> Machine<'a> {
                 for n in 0..count {
                     let text = format!("junk.{n:02}.{}", "x".repeat(bytes));
                     if holder.texts.iter().all(|(_, known, _)| *known != text) {
-                        let name = if holder.by_header { String::new() } else { format!("__Host-accrue.junk{n:02}-{bytes}") };
+                        let name = if holder.by_header {
+                            String::new()
+                        } else {
+                            format!("__Host-accrue.junk{n:02}-{bytes}")
+                        };
                         holder.texts.insert(0, (name, text, now + 2 * self.world.recheck_after));
                     }
                 }
@@ -324,7 +344,13 @@ impl<'a> Machine<'a> {
     }
 
     /// The store loses nothing but what an answer may cost, and what has expired.
-    fn stored(&mut self, sent: &Sent, verdict: &Verdict, before: &[String], after: &[String]) -> Result<(), String> {
+    fn stored(
+        &mut self,
+        sent: &Sent,
+        verdict: &Verdict,
+        before: &[String],
+        after: &[String],
+    ) -> Result<(), String> {
         let all = |rows: &[String]| -> Result<Rights, String> {
             rows.iter().map(|row| read_row(sent.who, row).map(|row| row.entries.rights())).sum()
         };
@@ -341,7 +367,8 @@ impl<'a> Machine<'a> {
         ensure!(lost.is_empty(), "{lost:?} is lost in the store");
         let granted = verdict.token.unwrap_or_default() - sent.given;
         let owed = self.owed_in_store.entry(sent.who).or_default();
-        *owed = (*owed - (cost - all(after)?) - (expired - all(after)?)) | verdict.put | (granted & all(after)?);
+        *owed =
+            (*owed - (cost - all(after)?) - (expired - all(after)?)) | verdict.put | (granted & all(after)?);
         let gone = *owed - all(after)?;
         ensure!(gone.is_empty(), "{gone:?} is not in the store any more");
         Ok(())
@@ -365,8 +392,10 @@ impl<'a> Machine<'a> {
 
         if let Some(list) = &verdict.list {
             // it replaces all that was carried, so it has to have all that was sent
-            holder.texts =
-                list.iter().map(|text| (String::new(), text.clone(), now + 2 * self.world.recheck_after)).collect();
+            holder.texts = list
+                .iter()
+                .map(|text| (String::new(), text.clone(), now + 2 * self.world.recheck_after))
+                .collect();
             for who in Who::ALL {
                 let owed = if who == answer.who {
                     let owed = answer.owed.get(&who).copied().unwrap_or_default();
@@ -375,7 +404,10 @@ impl<'a> Machine<'a> {
                     Rights::default()
                 };
                 let gone = owed - past.rights_of(who, list);
-                ensure!(gone.is_empty() || answer.presented.len() > 16, "{gone:?} of {who:?} is not handed back");
+                ensure!(
+                    gone.is_empty() || answer.presented.len() > 16,
+                    "{gone:?} of {who:?} is not handed back"
+                );
                 holder.owed.insert(who, owed - gone);
             }
             return Ok(());
@@ -387,7 +419,8 @@ impl<'a> Machine<'a> {
         holder.texts.retain(|(name, _, _)| !verdict.deleted.contains(name));
         let after: Vec<&String> = holder.texts.iter().map(|(_, text, _)| text).collect();
         // answered at the same time as another that has taken it away
-        let gone_before: Vec<&String> = verdict.relied_on.iter().filter(|text| !before.contains(text)).collect();
+        let gone_before: Vec<&String> =
+            verdict.relied_on.iter().filter(|text| !before.contains(text)).collect();
         let mut crossed = false;
         for who in Who::ALL {
             let mut cost = cost(who);
@@ -435,7 +468,10 @@ impl<'a> Machine<'a> {
             for (_, text, _) in holder.texts.iter().filter(|(_, _, until)| *until <= now) {
                 expired += 1;
                 let is_old = |since: u64| since + 2 * recheck_after <= now + CLOCKS_DIFFER;
-                ensure!(past.sealed.get(text).is_none_or(|sealed| is_old(sealed.since)), "expired too early: {text}");
+                ensure!(
+                    past.sealed.get(text).is_none_or(|sealed| is_old(sealed.since)),
+                    "expired too early: {text}"
+                );
             }
             holder.texts.retain(|(_, _, until)| *until > now);
             for (who, owed) in &mut holder.owed {
@@ -452,11 +488,12 @@ impl<'a> Machine<'a> {
         if self.world.strategy == Keeping::Cookie && !self.world.marks {
             return;
         }
-        let whom = who.map_or(Whom::Everybody, |who| Whom::Client(ClientId::try_from(who.id()).expect("well-formed")));
+        let whom = who
+            .map_or(Whom::Everybody, |who| Whom::Client(ClientId::try_from(who.id()).expect("well-formed")));
         let moment = Moment::new(self.instances[at as usize].clock.now() * 1000, [0; 32]);
         let revocation = Revocation::new().with_store(Store::new(self.shelf.clone()));
         if at_once(revocation.revoke(&whom, &moment)).mark.is_done() {
-            for who in who.map_or(Who::ALL.to_vec(), |who| vec![who]) {
+            for who in who.map_or_else(|| Who::ALL.to_vec(), |who| vec![who]) {
                 self.past.revoked.insert(who, self.number);
             }
             self.count(if who.is_some() { "one revoked" } else { "everybody revoked" });
@@ -483,7 +520,8 @@ impl<'a> Machine<'a> {
             parts[2] = (since + 60).to_string();
             let forged = parts.join(".");
             if holder.texts.iter().all(|(_, known, _)| *known != forged) {
-                let name = if holder.by_header { String::new() } else { format!("__Host-accrue.forged{n}-{since}") };
+                let name =
+                    if holder.by_header { String::new() } else { format!("__Host-accrue.forged{n}-{since}") };
                 holder.texts.push((name, forged, until));
             }
         }
@@ -621,10 +659,14 @@ fn request(sent: &Sent) -> Request<Full<Bytes>> {
     ask = ask.header("x-session", sent.who.id());
     let values: Vec<&str> = sent.presented.iter().map(|(_, text)| text.as_str()).collect();
     if sent.by_header {
-        ask = ask.header("accrue-grant", if values.is_empty() { "none".to_owned() } else { values.join(", ") });
+        ask =
+            ask.header("accrue-grant", if values.is_empty() { "none".to_owned() } else { values.join(", ") });
     } else {
         let pairs: Vec<String> = sent.presented.iter().map(|(name, text)| format!("{name}={text}")).collect();
-        ask = ask.header("cookie", ["theme=dark".to_owned()].into_iter().chain(pairs).collect::<Vec<_>>().join("; "));
+        ask = ask.header(
+            "cookie",
+            ["theme=dark".to_owned()].into_iter().chain(pairs).collect::<Vec<_>>().join("; "),
+        );
     }
     let ttl = match sent.kind {
         Kind::Ask { ttl, .. } if ttl > 0 => Some(ttl.to_string()),

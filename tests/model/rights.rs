@@ -72,7 +72,8 @@ fn bits(mut of: u128) -> impl Iterator<Item = usize> {
 impl Entries {
     /// From the tests' own notation: `"chat:1=publish,subscribe chat:2=*"`.
     pub(crate) fn of(notation: &str) -> Self {
-        let entries = notation.split_whitespace().map(|entry| entry.rsplit_once('=').expect("NAME=OPERATIONS"));
+        let entries =
+            notation.split_whitespace().map(|entry| entry.rsplit_once('=').expect("NAME=OPERATIONS"));
         let pairs = entries.flat_map(|(name, list)| list.split(',').map(move |operation| (name, operation)));
         pairs.map(|(name, operation)| Self::one(name, operation).unwrap_or_else(|e| panic!("{e}"))).sum()
     }
@@ -97,7 +98,10 @@ impl Entries {
     pub(crate) fn json(self) -> String {
         let mut lists: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for bit in bits(self.tidy().0) {
-            lists.entry(RESOURCES[bit / OPERATIONS.len()]).or_default().push(OPERATIONS[bit % OPERATIONS.len()]);
+            lists
+                .entry(RESOURCES[bit / OPERATIONS.len()])
+                .or_default()
+                .push(OPERATIONS[bit % OPERATIONS.len()]);
         }
         serde_json::to_string(&lists).expect("texts serialise")
     }
@@ -149,7 +153,8 @@ impl Rights {
 
     /// The widest entries that stand for these.
     pub(crate) fn entries(self) -> Entries {
-        let is_implied = |bit: usize| bits(self.0).any(|wider| wider != bit && IMPLIED[wider] & (1 << bit) != 0);
+        let is_implied =
+            |bit: usize| bits(self.0).any(|wider| wider != bit && IMPLIED[wider] & (1 << bit) != 0);
         Entries(bits(self.0).filter(|bit| !is_implied(*bit)).map(|bit| 1 << bit).sum())
     }
 

@@ -223,9 +223,7 @@ fn step() -> impl Strategy<Value = Step> {
     let at = || prop_oneof![3 => Just(At::A), 1 => Just(At::B)];
     let who = || prop_oneof![5 => Just(Who::Al), 3 => select(Who::ALL.as_slice())];
     let wish = || select(WISHES.as_slice());
-    let fate = || {
-        prop_oneof![4 => Just(Fate::Now), 3 => Just(Fate::Late), 1 => Just(Fate::Lost), 2 => Just(Fate::Slow)]
-    };
+    let fate = || prop_oneof![4 => Just(Fate::Now), 3 => Just(Fate::Late), 1 => Just(Fate::Lost), 2 => Just(Fate::Slow)];
     let nth = || 0..4usize;
     let mostly = |usual: bool| prop_oneof![3 => Just(usual), 1 => Just(!usual)];
     let ttl = prop_oneof![4 => Just(0u64), 1 => select(vec![60_000u64, 1, 999_999_999])];

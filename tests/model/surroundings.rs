@@ -97,7 +97,9 @@ impl Script {
         let id = question.client.id.as_str();
         let permits = self.permits.get(id).copied().unwrap_or_default();
         let asked = match &question.asked {
-            Asked::These(asked) => Some(Entries::read(&asked.to_string()).expect("asked is what was wished for")),
+            Asked::These(asked) => {
+                Some(Entries::read(&asked.to_string()).expect("asked is what was wished for"))
+            }
             Asked::Everything => None,
         };
         let granted = match (self.mood, asked) {
