@@ -262,8 +262,9 @@ fn held_by(ours: &[&(String, String)]) -> Vec<Plain> {
     values.into_iter().filter_map(read_one).map(|unsealed| read(&unsealed.grant.capability)).collect()
 }
 
+/// Whether an answer can change each of them without touching another.
 fn are_distinct(sent: &[(String, String)]) -> bool {
-    let names: BTreeSet<&String> = sent.iter().map(|(name, _)| name).collect();
+    let names: BTreeSet<&String> = sent.iter().map(|(name, _)| name).filter(|name| name.is_ascii()).collect();
     names.len() == sent.len()
 }
 
