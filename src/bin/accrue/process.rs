@@ -72,8 +72,7 @@ pub(crate) fn config(configured: &Configured) -> Result<(Config, Vec<String>), S
         Config::check_variables(variables.iter().map(String::as_str)).map_err(|error| explain(&error));
     match (config, notes) {
         (Ok(config), Ok(notes)) => {
-            let files = short_of_files(config.limits().connections);
-            let notes = config.warnings().into_iter().chain(notes).chain(files).collect();
+            let notes = config.warnings().into_iter().chain(notes).collect();
             Ok((config, notes))
         }
         (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
@@ -82,7 +81,7 @@ pub(crate) fn config(configured: &Configured) -> Result<(Config, Vec<String>), S
 }
 
 /// What to say if this process may not open as many files as so many connections take.
-fn short_of_files(connections: usize) -> Option<String> {
+pub(crate) fn short_of_files(connections: usize) -> Option<String> {
     // where the system does not tell, nothing is said
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
