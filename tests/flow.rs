@@ -3,9 +3,12 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use accrue::ably::{Format, Ttl};
-use accrue::{Asked, Capability, Grant, RefusalReason, Rules, SealedChange, Strategy, Unreadable};
+use accrue::{
+    Asked, Capability, Grant, MemoryStore, RefusalReason, Rules, SealedChange, Strategy, Unreadable,
+};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use proptest::strategy::Strategy as _;
@@ -578,6 +581,42 @@ fn wishes_are_admitted_in_canonical_order_while_there_is_room() {
         assert_eq!((&repeated.token().capability, &repeated.refused.full), (&taken, &full));
         repeated.changes_nothing();
     }
+}
+
+/// So many patterns, and so short that length is no matter.
+fn patterns(prefix: &str, count: usize) -> String {
+    (0..count).map(|n| format!("{prefix}{n:03}:*=subscribe")).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_grant_has_room_for_256_patterns_and_for_any_number_of_channels() {
+    let stored = Scene::new(Strategy::Store(Arc::new(MemoryStore::default())), "*=*");
+    for mut scene in [Scene::cramped("*=*", 20_000), stored] {
+        scene.ask(&patterns("a", 255)).meets_every_wish();
+        let answer = scene.ask("b:*=subscribe c:*=subscribe d=subscribe e=subscribe");
+        answer.misses("", "", "c:*=subscribe");
+        answer.signs(&format!("{} b:*=subscribe d=subscribe e=subscribe", patterns("a", 255)));
+        // what is full stays so, and what is there costs no more patterns
+        scene.ask("c:*=subscribe").misses("", "", "c:*=subscribe");
+        scene.ask("b:*=publish").meets_every_wish();
+        scene.ask(&twenty("channel")).meets_every_wish();
+    }
+}
+
+#[test]
+fn no_more_than_512_patterns_are_looked_at() {
+    // two full grants from tabs that asked at once, and one more
+    let scene = Scene::cookie("");
+    let full = [patterns("a", 256), patterns("b", 256)];
+    let both: Vec<String> = full.iter().map(|full| scene.sealed("alice", full, T0)).collect();
+    let answer = scene.answer(&cap(""), None, &both);
+    answer.signs(&full.join(" "));
+
+    let more = scene.sealed("alice", "c:*=subscribe", T0);
+    let channel = scene.sealed("alice", "channel=subscribe", T0);
+    let answer = scene.answer(&cap(""), None, &[&both[..], &[more, channel]].concat());
+    answer.signs(&full.join(" ")).changes_nothing();
+    assert_eq!(answer.report.grants.len(), 2);
 }
 
 #[test]

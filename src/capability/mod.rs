@@ -39,6 +39,11 @@ pub struct Capability {
 }
 
 impl Capability {
+    /// How many of its resources are patterns: each of them is held against each resource of another capability.
+    pub(crate) fn patterns(&self) -> usize {
+        self.written().patterns().len()
+    }
+
     /// Reads Ably's JSON form, `{"chat:42":["subscribe","publish"]}`. Order and repeated operations do not
     /// matter; a resource that stands twice does.
     ///

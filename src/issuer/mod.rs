@@ -348,26 +348,34 @@ impl Issuer {
         let (mut kept, mut excess) = (Vec::<Kept>::new(), Vec::new());
         let texts = match &self.strategy {
             Strategy::Cookie(sealing) => {
-                let texts = looked_at(presented);
+                let mut texts = looked_at(presented);
                 report.grants.reserve_exact(texts.len());
+                let mut patterns = 0;
                 for (place, text) in texts.iter().enumerate() {
-                    let read = sealing.keys.unseal(&client.id, text, now, &self.vocabulary).map(|unsealed| {
+                    let read = sealing.keys.unseal(&client.id, text, now, &self.vocabulary);
+                    patterns += read.as_ref().map_or(0, |unsealed| unsealed.grant.capability.patterns());
+                    if patterns > MAX_PATTERNS_HELD {
+                        break;
+                    }
+                    report.grants.push(read.map(|unsealed| {
                         kept.push(Kept { grant: unsealed.grant, place, current: unsealed.current });
                         unsealed.kid
-                    });
-                    report.grants.push(read);
+                    }));
                 }
+                texts.truncate(report.grants.len());
                 texts
             }
             Strategy::Store(_) => {
-                let mut bytes = 0;
+                let (mut bytes, mut patterns) = (0, 0);
                 for (place, text) in stored.texts.iter().enumerate() {
                     bytes += text.len();
-                    if bytes > MAX_STORED_BYTES {
+                    let within = bytes <= MAX_STORED_BYTES && patterns <= MAX_PATTERNS_HELD;
+                    let grant = within.then(|| row::read(text, now, &self.vocabulary)).flatten();
+                    patterns += grant.as_ref().map_or(0, |grant| grant.capability.patterns());
+                    if !within || patterns > MAX_PATTERNS_HELD {
                         excess.push(place);
                         continue;
                     }
-                    let grant = row::read(text, now, &self.vocabulary);
                     kept.extend(grant.map(|grant| Kept { grant, place, current: true }));
                 }
                 stored.texts
@@ -432,13 +440,14 @@ impl Issuer {
         }
     }
 
-    /// Whether a grant is short enough to be kept.
+    /// Whether a grant is small enough to be kept.
     fn has_room(&self, grant: &Grant) -> bool {
-        match &self.strategy {
-            Strategy::Cookie(sealing) => sealing.keys.fits(grant, sealing.max_bytes),
-            Strategy::Store(_) => is_sealable(grant),
-            Strategy::Server | Strategy::Client => false,
-        }
+        grant.capability.patterns() <= MAX_PATTERNS
+            && match &self.strategy {
+                Strategy::Cookie(sealing) => sealing.keys.fits(grant, sealing.max_bytes),
+                Strategy::Store(_) => is_sealable(grant),
+                Strategy::Server | Strategy::Client => false,
+            }
     }
 
     fn ttl(&self, wish: Option<Ttl>, permitted: &Permitted, moment: &Moment) -> Ttl {
@@ -531,6 +540,10 @@ fn since(now: u64, not_before: Option<u64>) -> u64 {
 }
 
 const MAX_CANDIDATES: usize = 16;
+/// In one grant. Patterns are held against one another pair by pair, so a client must not have thousands.
+const MAX_PATTERNS: usize = 256;
+/// In all that is looked at: tabs that ask at once may leave several grants.
+const MAX_PATTERNS_HELD: usize = 2 * MAX_PATTERNS;
 /// Of one client's texts in a store. A token holds half of it; who asks for more, many times at once, has more written
 /// than anybody should have to read again and again.
 const MAX_STORED_BYTES: usize = 128 * 1024;
