@@ -474,7 +474,15 @@ mod tests {
         }
         assert_eq!(refused("1j.k2.1700000100"), Unreadable::UnknownKid);
         assert_eq!(refused("1j.k1.1700000261"), Unreadable::FromTheFuture);
+        assert_eq!(refused("1j.k1.99999999999"), Unreadable::FromTheFuture);
         assert!(unseal(&forge("1j.k1.1700000260", &capabilities)).is_ok());
+    }
+
+    #[test]
+    fn shows_neither_capabilities_nor_digest() {
+        let text = forge("1j.k1.1700000100", &BASE64URL.encode(r#"{"a":["publish"]}"#));
+        let shown = format!("{:?}", SealedText::parse(&text).unwrap());
+        assert_eq!(shown, r#"SealedText { head: "1j.k1.1700000100", .. }"#);
     }
 
     #[test]
@@ -545,7 +553,10 @@ mod tests {
         ] {
             assert_eq!(SealingSecret::parse(text).unwrap_err(), error, "{text}");
         }
-        assert!(!format!("{:?}", keys()).contains("3SE8"));
+        assert_eq!(format!("{:?}", keys().secrets), "[k1:[redacted]]");
+        assert_eq!(keys().kids().collect::<Vec<_>>(), ["k1"]);
+        let named = SealingSecret::parse("k_1-:3SE8zIQCZXN0mJTEi_D-a_xdOrWPfufospSBDHUzPSY").unwrap();
+        assert_eq!(named.kid(), "k_1-");
         let one = keys().secrets;
         let key = ApiKey::parse("app.key:s").unwrap();
         let twice = vec![one[0].clone(), one[0].clone()];

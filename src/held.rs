@@ -121,17 +121,15 @@ impl Held {
 
         let fits =
             |permitted: &Permitted| room(&grant(permitted.to_remember().clone())) && terms.fit(permitted);
-        let mut remembered = grant(permitted.to_remember().clone());
         let mut full = Capability::default();
-        let all_fits = remembered.capability.is_empty() || (room(&remembered) && terms.fit(&permitted));
-        if !all_fits {
+        if !fits(&permitted) {
             let base = permitted.held();
             if !base.is_empty() && !room(&grant(base)) {
                 return self.unfolded(permitted, answered, since, room);
             }
             full = permitted.keep_added(fits);
-            remembered = grant(permitted.to_remember().clone());
         }
+        let remembered = grant(permitted.to_remember().clone());
 
         let anything_added = !permitted.added().is_empty();
         let must_write = anything_added

@@ -80,6 +80,10 @@ fn every_vector_unseals_to_what_it_says() {
         let unsealed =
             Unsealed { grant: vector.grant.clone(), kid: vector.kid.as_str().into(), current: true };
         assert_eq!(vector.unseal(&vector.sealed), Ok(unsealed), "{}", vector.name);
+        let read = SealedText::parse(&vector.sealed).unwrap();
+        assert_eq!((read.untrusted_kid(), read.untrusted_since()), (&*vector.kid, vector.grant.since));
+        let capability = read.untrusted_capability(&Vocabulary::default());
+        assert_eq!(capability.as_ref(), Some(&vector.grant.capability), "{}", vector.name);
     }
 }
 

@@ -381,6 +381,8 @@ mod tests {
         ] {
             assert_eq!(parse(text).to_string(), canonical);
         }
+        let shown = format!("{:?}", parse(r#"{"b":["subscribe","publish"],"a":["*"]}"#));
+        assert_eq!(shown, r#"{"a": ["*"], "b": ["publish", "subscribe"]}"#);
     }
 
     #[test]
@@ -446,5 +448,21 @@ mod tests {
         );
         assert_eq!(intersect(r#"{"*:c":["publish"]}"#, r#"{"a:*":["publish"]}"#), "{}");
         assert_eq!(intersect(r#"{"a":["publish"]}"#, r#"{"a":["history"]}"#), "{}");
+    }
+
+    /// The quick way gives what the long one does: of two entries also the narrower.
+    #[test]
+    fn a_cut_is_an_intersection() {
+        let all = [
+            "{}",
+            r#"{"*":["*"]}"#,
+            r#"{"a:*":["publish"]}"#,
+            r#"{"a:1":["publish"]}"#,
+            r#"{"a:*":["*"],"a:1":["history","publish"]}"#,
+            r#"{"*:1":["*"],"a:*":["subscribe"]}"#,
+        ];
+        for (text, key) in all.iter().flat_map(|text| all.iter().map(move |key| (text, key))) {
+            assert_eq!(parse(text).cut_to(&parse(key)), parse(text).intersect(&parse(key)), "{text} {key}");
+        }
     }
 }
