@@ -29,49 +29,64 @@ impl Environment for Made<'_> {
 }
 
 fuzz_target!(|input: &str| {
-    let (text, outside) = input.split_once("\n---\n").unwrap_or((input, ""));
-    let environment = Made {
-        variables: outside.lines().filter_map(|line| line.split_once('=')).collect(),
-        files: outside.lines().filter_map(|line| line.split_once('<')).collect(),
-    };
-    let secrets = secrets(input, text, &environment);
-    let keeps = |what: &str, said: &str| {
-        for secret in &secrets {
-            assert!(!said.contains(secret.as_str()), "{what} has {secret:?}: {said}");
+    let said = all_that_is_said(input);
+    for secret in secrets(input) {
+        // with another secret, what is said in our own words stands there still
+        let told = |said: &str| said.contains(secret.as_str());
+        if told(&said) {
+            let another = all_that_is_said(&input.replace(secret.as_str(), &rotated(&secret)));
+            assert!(told(&another), "{secret:?} is told: {said}");
         }
-    };
-    let config = Config::parse("accrue.toml", text, &environment, &[]);
-    match &config {
-        Ok(_) => {}
-        Err(error) => {
-            keeps("the error", &error.to_string());
-            keeps("its debug form", &format!("{error:?}"));
-            places_exist(error, text);
-        }
-    }
-    let names = environment.variables.keys().copied();
-    if let Err(error) = Config::check_variables(names) {
-        keeps("the error", &error.to_string());
-    }
-    let Ok(config) = config else { return };
-    let summary = config.to_string();
-    keeps("the summary", &summary);
-    keeps("its debug form", &format!("{config:?}"));
-    config.warnings().iter().for_each(|warning| keeps("a warning", warning));
-    let again = Config::parse("accrue.toml", text, &environment, &[]).expect("it was accepted");
-    assert_eq!(again.to_string(), summary);
-
-    match config.assemble(NoHttpClient, String::new, || Moment::new(NOW * 1000, [7; 32])) {
-        Ok(assembled) => {
-            keeps("what is assembled", &format!("{assembled:?}"));
-            let request = Request::get("/healthz").header("host", "localhost");
-            let answer =
-                at_once(assembled.service.handle(request.body(Full::<Bytes>::default()).expect("a request")));
-            assert_eq!(answer.status(), 200);
-        }
-        Err(error) => keeps("the error", &error.to_string()),
     }
 });
+
+fn split(input: &str) -> (&str, Made<'_>) {
+    let (text, outside) = input.split_once("\n---\n").unwrap_or((input, ""));
+    let variables = outside.lines().filter_map(|line| line.split_once('=')).collect();
+    let files = outside.lines().filter_map(|line| line.split_once('<')).collect();
+    (text, Made { variables, files })
+}
+
+/// Errors, warnings, the summary, and all debug forms.
+fn all_that_is_said(input: &str) -> String {
+    let (text, environment) = split(input);
+    let mut said = String::new();
+    if let Err(error) = Config::check_variables(environment.variables.keys().copied()) {
+        said += &error.to_string();
+    }
+    let config = match Config::parse("accrue.toml", text, &environment, &[]) {
+        Ok(config) => config,
+        Err(error) => {
+            places_exist(&error, text);
+            return format!("{said}\n{error}\n{error:?}");
+        }
+    };
+    let summary = config.to_string();
+    said += &format!("\n{summary}\n{config:?}\n{}", config.warnings().join("\n"));
+    let again = Config::parse("accrue.toml", text, &environment, &[]).expect("it was accepted");
+    assert_eq!(again.to_string(), summary);
+    match config.assemble(NoHttpClient, String::new, || Moment::new(NOW * 1000, [7; 32])) {
+        Ok(assembled) => {
+            let request = Request::get("/healthz").header("host", "localhost");
+            let request = request.body(Full::<Bytes>::default()).expect("a request");
+            assert_eq!(at_once(assembled.service.handle(request)).status(), 200);
+            format!("{said}\n{assembled:?}")
+        }
+        Err(error) => format!("{said}\n{error}"),
+    }
+}
+
+/// Another one of the same characters' kinds.
+fn rotated(secret: &str) -> String {
+    let next = |c: char| match c {
+        'a'..='y' | 'A'..='Y' | '0'..='8' => char::from(c as u8 + 1),
+        'z' => 'a',
+        'Z' => 'A',
+        '9' => '0',
+        c => c,
+    };
+    secret.chars().map(next).collect()
+}
 
 /// Each problem names a line that there is, or says what it is about.
 fn places_exist(error: &ConfigError, text: &str) {
@@ -116,7 +131,8 @@ const IN_THE_ENVIRONMENT: [&str; 9] = [
 ];
 
 /// What must not be told: the secrets, so far as they are told apart from whatever else stands there.
-fn secrets(input: &str, text: &str, environment: &Made<'_>) -> Vec<String> {
+fn secrets(input: &str) -> Vec<String> {
+    let (text, environment) = split(input);
     let mut found = Vec::new();
     if let Ok(table) = text.parse::<toml::Table>() {
         let at = |path: &str| {
