@@ -30,8 +30,9 @@ timeout = "30s"                      # a machine that is busy is no outage
 recheck_after = "${RECHECK_AFTER_SECONDS}s"
 `;
 
-// the log at the default level is written and read, but only what is no INFO is kept
-const SERVE = 'exec "$0" serve --config "$1" 2> >(exec grep -av --line-buffered " INFO " >&2)';
+// The log at the default level is written and read, but neither INFO is kept nor what is said of the configuration.
+const USUAL = ' INFO | WARN accrue::serve: ';
+const SERVE = `exec "$0" serve --config "$1" 2> >(exec grep -avE --line-buffered "${USUAL}" >&2)`;
 
 const KEEP_ALIVE = 'proxy_http_version 1.1; proxy_set_header Connection "";';
 
@@ -48,12 +49,11 @@ class Instance {
   /** Starts it with these secrets, and waits until it is ready. */
   async start(secrets) {
     const env = { PATH: process.env.PATH, ABLY_API_KEY: KEY, ACCRUE_SECRETS: keyring(...secrets) };
-    this.process = new Process(this.t, 'bash', ['-c', SERVE, BINARY, this.config], { env });
+    this.process = new Process(this.t, 'bash', ['--norc', '-c', SERVE, BINARY, this.config], { env });
     const [, admin] = await this.process.says('stdout', /^admin on (\S+)$/m);
     this.admin = admin;
     const isReady = async () => (await fetch(`http://${this.address}/readyz`)).ok;
     await until(isReady, () => `ready: ${this.process.stderr}`);
-    this.noted = this.process.stderr;
     this.lives.begin(this.process.child.pid);
   }
 
@@ -62,7 +62,7 @@ class Instance {
     const metrics = await (await fetch(`${this.admin}/metrics`)).text();
     this.lives.end();
     const code = await this.process.stop(this.stopSignal);
-    return { code, metrics, log: this.process.stderr.slice(this.noted.length) };
+    return { code, metrics, log: this.process.stderr };
   }
 }
 
