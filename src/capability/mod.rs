@@ -39,11 +39,6 @@ pub struct Capability {
 }
 
 impl Capability {
-    /// How many of its resources are patterns: each of them is held against each resource of another capability.
-    pub(crate) fn patterns(&self) -> usize {
-        self.written().patterns().len()
-    }
-
     /// Reads Ably's JSON form, `{"chat:42":["subscribe","publish"]}`. Order and repeated operations do not
     /// matter; a resource that stands twice does.
     ///
@@ -89,6 +84,11 @@ impl Capability {
     /// How many resources it names.
     pub fn len(&self) -> usize {
         self.written().len()
+    }
+
+    /// How many of its resources are patterns: each of them is held against each resource of another capability.
+    pub(crate) fn patterns(&self) -> usize {
+        self.written().patterns().len()
     }
 
     /// The entries, sorted by the resources' bytes.
