@@ -3,11 +3,10 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use accrue::ably::{Format, Ttl};
 use accrue::{
-    Asked, Capability, Grant, MemoryStore, RefusalReason, Rules, SealedChange, Strategy, Unreadable,
+    Asked, Capability, Grant, MemoryStore, RefusalReason, Rules, SealedChange, Store, Strategy, Unreadable,
 };
 use proptest::prelude::*;
 use proptest::sample::subsequence;
@@ -590,7 +589,7 @@ fn patterns(prefix: &str, count: usize) -> String {
 
 #[test]
 fn a_grant_has_room_for_256_patterns_and_for_any_number_of_channels() {
-    let stored = Scene::new(Strategy::Store(Arc::new(MemoryStore::default())), "*=*");
+    let stored = Scene::new(Strategy::Store(Store::new(MemoryStore::default())), "*=*");
     for mut scene in [Scene::cramped("*=*", 20_000), stored] {
         scene.ask(&patterns("a", 255)).meets_every_wish();
         let answer = scene.ask("b:*=subscribe c:*=subscribe d=subscribe e=subscribe");
