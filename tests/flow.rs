@@ -808,6 +808,45 @@ fn no_more_than_64_kib_are_signed() {
     }
 }
 
+/// Each channel takes 21 bytes, but for the last one, which fills 64 KiB up.
+#[test]
+fn all_of_64_kib_are_signed_and_of_more_what_has_room() {
+    let short = |n: usize| (0..n).map(|n| format!("{n:04}=subscribe")).collect::<Vec<_>>().join(" ");
+    let last = |name: &str| format!("{} {name:x<19}=subscribe", short(3_119));
+    for (permits, signed) in [(last("z"), last("z")), (short(4_000), short(3_120))] {
+        let answer = Scene::new(Strategy::Server, &permits).ask("");
+        let text = answer.token().capability.to_string();
+        assert_eq!(text, cap(&signed).to_string(), "{} bytes", text.len());
+    }
+    assert_eq!(cap(&last("z")).to_string().len(), 65_536);
+}
+
+/// A hundred channels, some 40 KiB.
+fn large(prefix: &str) -> String {
+    (0..100).map(|n| format!("{prefix}{n:02}{}=subscribe", "x".repeat(380))).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn what_is_given_takes_its_part_of_64_kib_and_what_has_no_room_beside_it_is_not_remembered() {
+    let names: Vec<String> = cap(&large("given")).iter().map(|(name, _)| name.to_string()).collect();
+    let given = || rules(&names.iter().map(|name| (name.as_str(), &["subscribe"][..])).collect::<Vec<_>>());
+    let scene = || Scene::cramped("*=*", 100_000).with(|issuer| issuer.with_given(given()));
+    let wishes = cap(&large("wish"));
+    let answer = scene().answer(&wishes, None, &[]);
+    let signed = &answer.token().capability;
+    assert!((65_000..=65_536).contains(&signed.to_string().len()));
+    let remembered = signed.minus(&cap(&large("given")));
+    assert_eq!(answer.refused.full, wishes.minus(&remembered));
+    assert_eq!((&answer.report.added, remembered.len() + 100), (&remembered, signed.len()));
+    let kept: Vec<_> = answer.change.put.iter().map(|text| scene().reads(text).unwrap().capability).collect();
+    assert_eq!(kept, [remembered]);
+
+    // what is held and given is signed once
+    let mut scene = scene();
+    scene.keeps(&large("given"), T0);
+    scene.ask("wish=subscribe").meets_every_wish();
+}
+
 // --- giving up -----------------------------------------------------------------------------------------------
 
 #[test]
@@ -829,6 +868,13 @@ fn what_is_given_up_is_gone_and_nothing_else() {
             &[("chat:1=subscribe", early), ("chat:2=subscribe", late)],
             "chat:1=*",
             &[("chat:2=subscribe", early)],
+        ),
+        // also if nothing of them is given up
+        (&[("chat:1=subscribe", early), ("chat:2=subscribe", late)], "chat:3=*", &[(both, early)]),
+        (
+            &[("chat:1=subscribe", early), ("chat:2=subscribe", late), ("chat:1=publish", late)],
+            "chat:3=*",
+            &[("chat:1=publish,subscribe chat:2=subscribe", early)],
         ),
         (&[(both, early), ("chat:3=*", late)], "*=*", &[]),
         (&[("chat:1=subscribe", stale)], "chat:1=*", &[]),

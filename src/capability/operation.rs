@@ -218,6 +218,17 @@ mod tests {
     }
 
     #[test]
+    fn each_alone() {
+        let vocabulary = Vocabulary::with_extra(["a-first", "teleport"]).unwrap();
+        let names = ["a-first", "publish", "stats", "teleport"];
+        let alone = names.map(|name| (name, vocabulary.operation(name).unwrap()));
+        let all = alone.iter().rev().fold(Operations::NONE, |all, (_, one)| all.union(one));
+        assert_eq!(all.names().collect::<Vec<_>>(), names);
+        assert_eq!(all.each().collect::<Vec<_>>(), alone);
+        assert_eq!(Operations::ALL.each().collect::<Vec<_>>(), [("*", Operations::ALL)]);
+    }
+
+    #[test]
     fn extra_names() {
         assert!(Vocabulary::with_extra(["channel-metadata:publishers"]).is_ok());
         for bad in ["", "*", "A", "a b", "a\n", &"x".repeat(65)] {

@@ -266,9 +266,10 @@ mod tests {
             "http://localhost:3000",
             "http://[::1]:8080",
             "capacitor://localhost",
+            "web+app-2.x://localhost",
             "https://xn--bcher-kva.example",
         ] {
-            assert!(Origins::new([good]).is_ok(), "{good}");
+            assert_eq!(Origins::new([good]).unwrap().names().collect::<Vec<_>>(), [good]);
         }
         for bad in [
             "*",
@@ -279,6 +280,8 @@ mod tests {
             "https://a.com/",
             "https://A.com",
             "HTTPS://a.com",
+            "hTTPS://a.com",
+            "2app://a.com",
             "https://a.com:443",
             "http://a.com:80",
             "https://a.com:",
