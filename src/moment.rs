@@ -70,3 +70,23 @@ impl std::fmt::Debug for Moment {
         f.debug_struct("Moment").field("now_ms", &self.now_ms).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn time_and_chance() {
+        static SECONDS: AtomicU64 = AtomicU64::new(5);
+        let moment = Moment::new(1_999, [7; 32]);
+        assert_eq!((moment.now_secs(), moment.elapsed()), (1, Duration::ZERO));
+        let moment = moment.with_stopwatch(|| Duration::from_secs(SECONDS.fetch_add(1, Ordering::Relaxed)));
+        assert_eq!([moment.elapsed(), moment.elapsed()], [1, 2].map(Duration::from_secs));
+
+        let fraction = |byte| Moment::new(0, [byte; 32]).fraction();
+        assert_eq!([fraction(0), fraction(0x80)], [0.0, f64::from(0x8080_8080_u32) / 4_294_967_296.0]);
+        assert!(fraction(0xff) < 1.0);
+    }
+}

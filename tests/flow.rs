@@ -4,15 +4,16 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use accrue::ably::{Format, Ttl};
+use accrue::ably::{ApiKey, Format, Ttl};
 use accrue::{
-    Asked, Capability, Grant, MemoryStore, RefusalReason, Rules, SealedChange, Store, Strategy, Unreadable,
+    Ask, Asked, Capability, Grant, Issuer, MemoryStore, RefusalReason, Rules, SealedChange, Sealing, Store,
+    Strategy, Unreadable, Vocabulary,
 };
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use proptest::strategy::Strategy as _;
 use support::scene::*;
-use support::{cap, moment};
+use support::{at_once, cap, client, moment};
 
 // --- wishes --------------------------------------------------------------------------------------------------
 
@@ -248,6 +249,32 @@ fn a_grant_from_the_future_is_absent() {
         let read = if counts { Ok("k1".into()) } else { Err(Unreadable::FromTheFuture) };
         assert_eq!(answer.report.grants, [read]);
     }
+}
+
+#[test]
+fn after_how_long_a_grant_is_checked_again_is_a_setting() {
+    let mut scene = Scene::cookie("chat:*=*").with(|issuer| issuer.with_recheck_after(HOUR));
+    assert_eq!(scene.issuer.keep_for(), 2 * HOUR);
+    scene.ask("chat:1=subscribe");
+    scene.at(T0 + HOUR).ask("").asks_nobody();
+    scene.at(T0 + HOUR + 1).ask("").asks("chat:1=subscribe");
+}
+
+#[test]
+fn an_operation_of_a_larger_vocabulary_is_granted_and_understood_when_it_comes_back() {
+    let larger = Vocabulary::with_extra(["teleport"]).unwrap();
+    let mut permits = Rules::default();
+    permits.add("chat:*", &["teleport"], &larger).unwrap();
+    let strategy = Strategy::Cookie(Sealing::new(keys(&[K1])));
+    let issuer = Issuer::new(ApiKey::parse("app.key:s").unwrap(), strategy, permits).unwrap();
+    let issuer = issuer.with_vocabulary(larger.clone());
+    assert_eq!(issuer.vocabulary(), &larger);
+    let mut ask = Ask::new(client("alice"));
+    ask.wishes = Capability::parse(r#"{"chat:1":["teleport"]}"#, &larger).unwrap();
+    let issued = at_once(issuer.issue(ask.clone(), &moment(T0, 0))).unwrap();
+    ask.presented = issued.change.put;
+    let again = at_once(issuer.issue(ask, &moment(T0 + HOUR, 0))).unwrap();
+    assert_eq!((again.permitted, again.report.check), (issued.permitted, None));
 }
 
 // --- revocation ----------------------------------------------------------------------------------------------

@@ -358,6 +358,8 @@ fn meant(nearest: &Option<String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
     use super::*;
 
     fn parse(text: &str) -> Capability {
@@ -381,6 +383,9 @@ mod tests {
         ] {
             assert_eq!(parse(text).to_string(), canonical);
         }
+        let hash = |text: &str| BuildHasherDefault::<DefaultHasher>::default().hash_one(parse(text));
+        assert_eq!(hash(r#"{"b":["*"],"a":["*"]}"#), hash(r#"{"a":["*"],"b":["*"]}"#));
+        assert_ne!(hash(r#"{"a":["*"]}"#), hash(r#"{"b":["*"]}"#));
         let shown = format!("{:?}", parse(r#"{"b":["subscribe","publish"],"a":["*"]}"#));
         assert_eq!(shown, r#"{"a": ["*"], "b": ["publish", "subscribe"]}"#);
     }

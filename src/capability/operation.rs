@@ -229,6 +229,27 @@ mod tests {
     }
 
     #[test]
+    fn sets_of_them() {
+        let vocabulary = Vocabulary::with_extra(["new", "newer"]).unwrap();
+        let set = |names: &str| {
+            let one = |name| if name == "*" { Operations::ALL } else { vocabulary.operation(name).unwrap() };
+            names.split_whitespace().map(one).fold(Operations::NONE, |all, one| all.union(&one))
+        };
+        for (ours, theirs, common, without) in [
+            ("new publish", "new publish", "new publish", ""),
+            ("new newer publish", "newer stats", "newer", "new publish"),
+            ("new", "newer", "", "new"),
+            ("new publish", "publish", "publish", "new"),
+            ("publish", "new", "", "publish"),
+            ("*", "new publish", "new publish", "*"),
+            ("new publish", "*", "new publish", ""),
+        ] {
+            assert_eq!(set(ours).common(&set(theirs)), set(common), "{ours} | {theirs}");
+            assert_eq!(set(ours).without(&set(theirs)), set(without), "{ours} | {theirs}");
+        }
+    }
+
+    #[test]
     fn extra_names() {
         assert!(Vocabulary::with_extra(["channel-metadata:publishers"]).is_ok());
         for bad in ["", "*", "A", "a b", "a\n", &"x".repeat(65)] {

@@ -233,6 +233,23 @@ mod tests {
     }
 
     #[test]
+    fn patterns() {
+        for (text, is_pattern) in [
+            ("*", true),
+            ("a:*", true),
+            ("*:a", true),
+            ("[meta]*", true),
+            ("[*]a", true),
+            ("a", false),
+            ("a*", false),
+            ("a:*b", false),
+            ("[meta]a", false),
+        ] {
+            assert_eq!(resource(text).is_pattern(), is_pattern, "{text}");
+        }
+    }
+
+    #[test]
     fn malformed() {
         for (text, why) in [
             ("", ResourceError::Empty),
@@ -249,12 +266,13 @@ mod tests {
             ("[?rewind=1]a", ResourceError::Qualifier),
             ("a\nb", ResourceError::Control),
             ("a\u{7f}", ResourceError::Control),
+            ("a\u{85}", ResourceError::Control),
             (&"x".repeat(2049), ResourceError::TooLong),
         ] {
             assert_eq!(Resource::parse(text).unwrap_err(), why, "{text:?}");
         }
         for good in ["a b", "a[b]", "a,b", "café:☕", "r::$chat", "a:", &"x".repeat(2048)] {
-            resource(good);
+            assert_eq!(resource(good).to_string(), good);
         }
     }
 }

@@ -598,10 +598,10 @@ mod tests {
         assert!((55_000..MAX_STORED_BYTES / 2).contains(&row(0).len()));
         let (store, issuer) = storing((0..20).map(row).collect());
         let moment = Moment::new(NOW * 1000, [0; 32]);
-        assert!(at_once(issuer.issue(Ask::new(alice()), &moment)).is_ok());
-        assert_eq!(rows(&store), 2);
-        assert!(at_once(issuer.issue(Ask::new(alice()), &moment)).is_ok());
-        assert_eq!(rows(&store), 2);
+        for writes in [true, false] {
+            let issued = at_once(issuer.issue(Ask::new(alice()), &moment)).unwrap();
+            assert_eq!((rows(&store), issued.report.took.remember.is_some()), (2, writes));
+        }
     }
 
     #[test]
