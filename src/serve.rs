@@ -141,10 +141,18 @@ pub async fn serve(
     // The system has accepted more than has come up here, and their requests may be there already. Nothing else is done
     // between the last of them and the end of the listener, which refuses those that come between.
     if let Ok(listener) = listener.into_std() {
-        let waiting = iter::from_fn(|| listener.accept().ok()).take(limits.connections);
-        let waiting: Vec<_> = waiting.collect();
+        let waiting = iter::from_fn(|| {
+            loop {
+                match listener.accept() {
+                    Ok((stream, _)) => return Some(stream),
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                    Err(_) => return None,
+                }
+            }
+        });
+        let waiting: Vec<_> = waiting.take(limits.connections).collect();
         drop(listener);
-        for (stream, _) in waiting {
+        for stream in waiting {
             if stream.set_nonblocking(true).is_ok() {
                 let _ = TcpStream::from_std(stream).map(admit);
             }

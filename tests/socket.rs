@@ -486,7 +486,9 @@ async fn malformed_http_is_400_and_the_server_lives_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_answers_who_has_connected_once_more_and_says_that_it_was_the_last_time() {
-    let server = Server::start(roomy()).await;
+    let mut limits = roomy();
+    limits.drain_timeout = Duration::from_secs(200);
+    let server = Server::start(limits).await;
     let mut silent = server.connect().await;
     let mut idle = server.connect().await;
     idle.send(HEALTHZ).await;

@@ -346,36 +346,39 @@ impl Issuer {
         };
         let now = moment.now_secs();
         let (mut kept, mut excess) = (Vec::<Kept>::new(), Vec::new());
+        let mut patterns = 0;
+        let mut has_place = |grant: &Grant| {
+            let with = patterns + grant.capability.patterns();
+            let within = with <= MAX_PATTERNS_HELD;
+            patterns = if within { with } else { patterns };
+            within
+        };
         let texts = match &self.strategy {
             Strategy::Cookie(sealing) => {
-                let mut texts = looked_at(presented);
+                let texts = looked_at(presented);
                 report.grants.reserve_exact(texts.len());
-                let mut patterns = 0;
                 for (place, text) in texts.iter().enumerate() {
                     let read = sealing.keys.unseal(&client.id, text, now, &self.vocabulary);
-                    patterns += read.as_ref().map_or(0, |unsealed| unsealed.grant.capability.patterns());
-                    if patterns > MAX_PATTERNS_HELD {
-                        break;
-                    }
+                    let read = read.and_then(|unsealed| match has_place(&unsealed.grant) {
+                        true => Ok(unsealed),
+                        false => Err(Unreadable::Contents),
+                    });
                     report.grants.push(read.map(|unsealed| {
                         kept.push(Kept { grant: unsealed.grant, place, current: unsealed.current });
                         unsealed.kid
                     }));
                 }
-                texts.truncate(report.grants.len());
                 texts
             }
             Strategy::Store(_) => {
-                let (mut bytes, mut patterns) = (0, 0);
+                let mut bytes = 0;
                 for (place, text) in stored.texts.iter().enumerate() {
                     bytes += text.len();
-                    let within = bytes <= MAX_STORED_BYTES && patterns <= MAX_PATTERNS_HELD;
-                    let grant = within.then(|| row::read(text, now, &self.vocabulary)).flatten();
-                    patterns += grant.as_ref().map_or(0, |grant| grant.capability.patterns());
-                    if !within || patterns > MAX_PATTERNS_HELD {
+                    if bytes > MAX_STORED_BYTES {
                         excess.push(place);
                         continue;
                     }
+                    let grant = row::read(text, now, &self.vocabulary).filter(&mut has_place);
                     kept.extend(grant.map(|grant| Kept { grant, place, current: true }));
                 }
                 stored.texts
@@ -542,7 +545,7 @@ fn since(now: u64, not_before: Option<u64>) -> u64 {
 const MAX_CANDIDATES: usize = 16;
 /// In one grant. Patterns are held against one another pair by pair, so a client must not have thousands.
 const MAX_PATTERNS: usize = 256;
-/// In all that is looked at: tabs that ask at once may leave several grants.
+/// In all that counts: tabs that ask at once may leave several grants. What goes beyond stays where it is.
 const MAX_PATTERNS_HELD: usize = 2 * MAX_PATTERNS;
 /// Of one client's texts in a store. A token holds half of it; who asks for more, many times at once, has more written
 /// than anybody should have to read again and again.

@@ -129,7 +129,7 @@ fn json_that_parsers_stumble_over() {
 /// flight) have the standard library's hasher, which is seeded; headers are 100 at most; parameters are compared with
 /// four names, candidates and operations with lists of a few.
 #[test]
-fn names_that_share_a_hash() {
+fn thousands_of_names_are_kept_in_trees_where_no_hash_is_shared() {
     let members: Map<String, Value> = serde_json::from_str(r#"{"b":1,"c":2,"a":3}"#).unwrap();
     assert_eq!(
         members.keys().collect::<Vec<_>>(),
@@ -173,7 +173,7 @@ fn more_resources_than_anybody_needs() {
         let ask = post("/auth").by("alice").header("accrue-grant", header);
         let ask = ask.json(&json!({ "capability": named("w", 256) }));
         let (answer, outcome) = server.send_and_tell(ask);
-        assert_eq!(outcome.report.grants.len(), looked_at, "{count}");
+        assert_eq!(outcome.report.grants.iter().flatten().count(), looked_at, "{count}");
         let capability = answer.token()["capability"].as_str().unwrap().to_owned();
         assert!(capability.len() <= 65_536 && answer.header("accrue-grant").unwrap().len() < 31_000);
     }

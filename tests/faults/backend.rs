@@ -35,12 +35,12 @@ fn asking(backend: &StandIn, lines: &str) -> Service {
 #[test]
 fn a_webhook_that_hangs_drips_or_hangs_up_costs_nobody_what_they_hold() {
     for (fault, words) in [
-        ((|_| Reply::Hangs) as fn(String) -> Reply, "no whole answer within 300ms"),
-        (Reply::Drips, "no whole answer within 300ms"),
+        ((|_| Reply::Hangs) as fn(String) -> Reply, "no whole answer within 2s"),
+        (Reply::Drips, "no whole answer within 2s"),
         (Reply::Cut, "webhook: "),
     ] {
         let (backend, mood) = backend();
-        let service = asking(&backend, "timeout = \"300ms\"");
+        let service = asking(&backend, "timeout = \"2s\"");
         let held = cookie(&service.ask("alice", &[1], ""));
 
         *mood.lock().unwrap() = fault;

@@ -71,7 +71,7 @@ fn a_thousand_slow_connections_are_closed_when_their_time_is_over() {
     if !may_open_many_files() {
         return;
     }
-    let service = Service::start(&format!("{ANYBODY}{CHATS}[limits]\nheader_timeout = \"500ms\"\n"));
+    let service = Service::start(&format!("{ANYBODY}{CHATS}[limits]\nheader_timeout = \"2s\"\n"));
     let mut slow: Vec<_> = (0..1000).map(|_| service.connect()).collect();
     for connection in &mut slow {
         connection.try_send(SLOW);

@@ -48,7 +48,7 @@ fn add_until(service: &Service, run: usize, after: usize, between: impl FnOnce()
                 scope.spawn(move || (add(address, &client, answers), client))
             })
             .collect();
-        while answers.load(Ordering::Relaxed) < after {
+        while answers.load(Ordering::Relaxed) < after && writers.iter().any(|writer| !writer.is_finished()) {
             sleep(Duration::from_micros(100));
         }
         between();
