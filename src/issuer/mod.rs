@@ -8,7 +8,7 @@ pub use ask::{Ask, Issued, Refusal, RefusalReason, Report, SealedChange, Took};
 use crate::ably::{ApiKey, Format, Token, Ttl};
 use crate::capability::{Capability, Vocabulary};
 use crate::client::{Client, ClientId};
-use crate::grant::{Grant, SealingKeys, is_sealable};
+use crate::grant::{Grant, SealingKeys, Unreadable, is_sealable};
 use crate::held::{Change, Folded, Held, Kept};
 use crate::moment::Moment;
 use crate::permission::{AnyCheck, PermissionCheck, Rules};
