@@ -11,7 +11,7 @@ export async function start({ config, env }) {
   const variables = { ACCRUE_LISTEN: '127.0.0.1:8080', ...env, ACCRUE_CONFIG: config };
   const set = Object.keys(variables).map((name) => `--env=${name}`);
   const args = ['serve', '-Opooling-allocator=n', '-Scli', '--no-logging-prefix', '--addr=127.0.0.1:0', ...set, COMPONENT];
-  const child = spawn(WASMTIME, args, { env: { HOME: process.env.HOME, ...variables }, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(WASMTIME, args, { env: { HOME: process.env.HOME, PATH: process.env.PATH, ...variables }, stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = new Promise((resolve, reject) => child.once('exit', resolve).once('error', reject));
   const stop = async () => {
     child.kill();
