@@ -372,6 +372,9 @@ pub enum Unreadable {
     /// Authentic, but its contents are not what sealing writes: another vocabulary, say.
     #[error("contents not understood")]
     Contents,
+    /// It verifies, but together the client's grants have more patterns than an [`Issuer`](crate::Issuer) looks at.
+    #[error("too many patterns")]
+    Patterns,
 }
 
 const VERSION: &str = "1";

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-use http::Answer;
+use http::{Answer, chats};
 use process::{Server, accrue};
 use redis::Redis;
 use tempfile::TempDir;
@@ -63,17 +63,6 @@ fn ask(server: &Server, client: &str, chats: &[usize]) -> Answer {
         _ => format!("&capability=%7B{}%7D", wishes.join(",")),
     };
     server.request(&format!("GET /auth?clientId={client}{wishes}"), &[], "")
-}
-
-/// The chats in a token.
-#[track_caller]
-fn chats(answer: &Answer) -> Vec<usize> {
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let token = answer.json();
-    let capability: serde_json::Value =
-        serde_json::from_str(token["capability"].as_str().expect("a text")).expect("JSON");
-    let names = capability.as_object().expect("an object").keys();
-    names.map(|name| name.trim_start_matches("chat:").parse().expect("a number")).collect()
 }
 
 #[track_caller]

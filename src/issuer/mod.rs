@@ -1,19 +1,22 @@
 mod ask;
+mod recall;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use ask::{Ask, Issued, Refusal, RefusalReason, Report, SealedChange, Took};
+use recall::Recalled;
+pub(crate) use recall::looked_at;
 
 use crate::ably::{ApiKey, Format, Token, Ttl};
 use crate::capability::{Capability, Vocabulary};
 use crate::client::{Client, ClientId};
-use crate::grant::{Grant, SealingKeys, Unreadable, is_sealable};
-use crate::held::{Change, Folded, Held, Kept};
+use crate::grant::{Grant, SealingKeys, is_sealable};
+use crate::held::{Change, Folded};
 use crate::moment::Moment;
 use crate::permission::{AnyCheck, PermissionCheck, Rules};
 use crate::proposal::{Decision, Permitted, Proposal, Refused, Terms};
-use crate::store::{Store, StoreChange, StoreError, Stored, row};
+use crate::store::{Store, StoreChange, StoreError, row};
 
 /// Who remembers what a client was permitted.
 #[derive(Debug, Clone)]
@@ -324,75 +327,6 @@ impl Issuer {
         Ok((change, report))
     }
 
-    /// What this client holds: of what it presents, or in the store.
-    async fn recall(
-        &self,
-        client: &Client,
-        presented: Vec<String>,
-        moment: &Moment,
-        report: &mut Report,
-    ) -> Result<Recalled, StoreError> {
-        let started = moment.elapsed();
-        let (stored, in_doubt) = match (&self.store, &self.strategy) {
-            (None, _) | (_, Strategy::Server | Strategy::Client) => (Stored::default(), false),
-            (Some(store), _) => match store.read(&client.id).await {
-                Ok(stored) => (stored, false),
-                Err(error) if self.keeps_in_store() => return Err(error),
-                Err(error) => {
-                    report.note(error);
-                    (Stored::default(), true)
-                }
-            },
-        };
-        let now = moment.now_secs();
-        let (mut kept, mut excess) = (Vec::<Kept>::new(), Vec::new());
-        let mut patterns = 0;
-        let mut has_place = |grant: &Grant| {
-            let with = patterns + grant.capability.patterns();
-            let within = with <= MAX_PATTERNS_HELD;
-            patterns = if within { with } else { patterns };
-            within
-        };
-        let texts = match &self.strategy {
-            Strategy::Cookie(sealing) => {
-                let texts = looked_at(presented);
-                report.grants.reserve_exact(texts.len());
-                for (place, text) in texts.iter().enumerate() {
-                    let read = sealing.keys.unseal(&client.id, text, now, &self.vocabulary);
-                    let read = read.and_then(|unsealed| match has_place(&unsealed.grant) {
-                        true => Ok(unsealed),
-                        false => Err(Unreadable::Contents),
-                    });
-                    report.grants.push(read.map(|unsealed| {
-                        kept.push(Kept { grant: unsealed.grant, place, current: unsealed.current });
-                        unsealed.kid
-                    }));
-                }
-                texts
-            }
-            Strategy::Store(_) => {
-                let mut bytes = 0;
-                for (place, text) in stored.texts.iter().enumerate() {
-                    bytes += text.len();
-                    if bytes > MAX_STORED_BYTES {
-                        excess.push(place);
-                        continue;
-                    }
-                    let grant = row::read(text, now, &self.vocabulary).filter(&mut has_place);
-                    kept.extend(grant.map(|grant| Kept { grant, place, current: true }));
-                }
-                stored.texts
-            }
-            Strategy::Server | Strategy::Client => Vec::new(),
-        };
-        let not_before = client.not_before.max(stored.not_before);
-        // what may be revoked counts as revoked
-        let revoked_until = if in_doubt { Some(u64::MAX) } else { not_before };
-        let held = Held::sort(kept, now, self.recheck_after, revoked_until);
-        report.took.recall = Some(moment.elapsed().saturating_sub(started));
-        Ok(Recalled { in_doubt: in_doubt && !held.is_empty(), held, texts, excess, not_before })
-    }
-
     /// Writes a change to the store, or returns it for the client to keep.
     async fn remember(
         &self,
@@ -496,43 +430,6 @@ pub enum IssuerError {
     },
 }
 
-/// What a client holds.
-struct Recalled {
-    held: Held,
-    /// The texts that are kept, whatever they say.
-    texts: Vec<String>,
-    /// The places of those that were not looked at, because there were too many.
-    excess: Vec<usize>,
-    /// Up to when it is revoked, so far as that is known.
-    not_before: Option<u64>,
-    /// It is not known, and all that is held counts as revoked.
-    in_doubt: bool,
-}
-
-impl Recalled {
-    /// What goes when everything goes: in a store also what can't be read now, as it might be later.
-    fn everything(&self, strategy: &Strategy) -> Change {
-        match strategy {
-            Strategy::Store(_) => Change { drop: (0..self.texts.len()).collect(), ..Change::default() },
-            _ => self.held.forget(),
-        }
-    }
-}
-
-/// Of the texts presented, those that are looked at: equal ones once, and no more than sixteen, however many there are.
-pub(crate) fn looked_at<T: PartialEq>(presented: impl IntoIterator<Item = T>) -> Vec<T> {
-    let mut texts = Vec::new();
-    for text in presented {
-        if texts.len() == MAX_CANDIDATES {
-            break;
-        }
-        if !texts.contains(&text) {
-            texts.push(text);
-        }
-    }
-    texts
-}
-
 /// The moment a grant counts from: rounded down, so that tabs that renew together write the same grant, but
 /// after `not_before`, or what was just permitted would count as revoked. Never further ahead of the clock than
 /// verifying allows.
@@ -542,14 +439,8 @@ fn since(now: u64, not_before: Option<u64>) -> u64 {
     rounded.max(first_valid).max(1)
 }
 
-const MAX_CANDIDATES: usize = 16;
 /// In one grant. Patterns are held against one another pair by pair, so a client must not have thousands.
 const MAX_PATTERNS: usize = 256;
-/// In all that counts: tabs that ask at once may leave several grants. What goes beyond stays where it is.
-const MAX_PATTERNS_HELD: usize = 2 * MAX_PATTERNS;
-/// Of one client's texts in a store. A token holds half of it; who asks for more, many times at once, has more written
-/// than anybody should have to read again and again.
-const MAX_STORED_BYTES: usize = 128 * 1024;
 /// Seconds.
 const ROUND_DOWN_TO: u64 = 300;
 const LONGEST_TTL: Ttl = Ttl::from_millis(24 * 3600 * 1000);
@@ -557,67 +448,7 @@ const WHILE_UNANSWERED: Ttl = Ttl::from_millis(5 * 60 * 1000);
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
-
     use super::*;
-    use crate::permission::NoPermissions;
-    use crate::store::{GrantStore, MemoryStore};
-
-    const NOW: u64 = 1_700_000_200;
-
-    /// The outcome of a future that never waits: nothing here does.
-    fn at_once<T>(future: impl Future<Output = T>) -> T {
-        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(outcome) => outcome,
-            Poll::Pending => panic!("the future waits for something"),
-        }
-    }
-
-    fn alice() -> Client {
-        Client::new(ClientId::try_from("alice").unwrap())
-    }
-
-    fn storing(rows: Vec<String>) -> (MemoryStore, Issuer) {
-        let store = MemoryStore::default();
-        let change = StoreChange { put: rows, now: NOW, keep_for: 1000, ..StoreChange::default() };
-        at_once(GrantStore::apply(&store, &alice().id, change)).unwrap();
-        let key = ApiKey::parse("app.key:s").unwrap();
-        let issuer = Issuer::new(key, Strategy::Store(Store::new(store.clone())), NoPermissions).unwrap();
-        (store, issuer)
-    }
-
-    fn rows(store: &MemoryStore) -> usize {
-        at_once(GrantStore::read(store, &alice().id)).unwrap().texts.len()
-    }
-
-    #[test]
-    fn a_clients_rows_in_a_store_are_bounded() {
-        // what hundreds of large requests at once could leave behind
-        let row = |at: usize| {
-            let names = (0..1000).map(|n| format!("\"c:{at:02}:{n:05}{:x<40}\":[\"*\"]", ""));
-            format!("1700000100.{{{}}}", names.collect::<Vec<_>>().join(","))
-        };
-        assert!((55_000..MAX_STORED_BYTES / 2).contains(&row(0).len()));
-        let (store, issuer) = storing((0..20).map(row).collect());
-        let moment = Moment::new(NOW * 1000, [0; 32]);
-        for writes in [true, false] {
-            let issued = at_once(issuer.issue(Ask::new(alice()), &moment)).unwrap();
-            assert_eq!((rows(&store), issued.report.took.remember.is_some()), (2, writes));
-        }
-    }
-
-    #[test]
-    fn giving_up_everything_takes_what_cannot_be_read_now() {
-        let (store, issuer) = storing(vec![
-            r#"1700000100.{"a":["publish"]}"#.to_owned(),
-            r#"1700000100.{"a":["an-operation-of-tomorrow"]}"#.to_owned(),
-            r#"1700009999.{"a":["publish"]}"#.to_owned(),
-        ]);
-        let moment = Moment::new(NOW * 1000, [0; 32]);
-        assert!(at_once(issuer.give_up(&alice(), None, Vec::new(), &moment)).is_ok());
-        assert_eq!(rows(&store), 0);
-    }
 
     #[test]
     fn since_is_rounded_but_not_revoked() {

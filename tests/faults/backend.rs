@@ -6,7 +6,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::client::{ANYBODY, Connection, Service, assert_unavailable, chats, cookie, get, target};
+use crate::client::{ANYBODY, Connection, Service, assert_unavailable, cookie, get, target};
+use crate::http::chats;
 use crate::stand_in::{Reply, StandIn};
 
 /// How a backend answers, until it is told otherwise.

@@ -96,17 +96,6 @@ pub(crate) fn get(target: &str, headers: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").into_bytes()
 }
 
-/// The chats in a token.
-#[track_caller]
-pub(crate) fn chats(answer: &Answer) -> Vec<usize> {
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let token = answer.json();
-    let capability: serde_json::Value =
-        serde_json::from_str(token["capability"].as_str().expect("a text")).expect("JSON");
-    let names = capability.as_object().expect("an object").keys();
-    names.map(|name| name.trim_start_matches("chat:").parse().expect("a number")).collect()
-}
-
 /// The grant that an answer sets.
 #[track_caller]
 pub(crate) fn cookie(answer: &Answer) -> String {

@@ -3,8 +3,8 @@
 
 use std::fs;
 
-use crate::client::{ANYBODY, CHATS, Service, chats, cookie, get};
-use crate::http::Answer;
+use crate::client::{ANYBODY, CHATS, Service, cookie, get};
+use crate::http::{Answer, chats};
 use crate::process::request;
 
 /// A service with a clock of its own, which stands as far from the right one as the file says.

@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::client::{
-    ANYBODY, CHATS, Connection, Service, assert_unavailable, chats, cookie, get, target, until,
-};
-use crate::http::Answer;
+use crate::client::{ANYBODY, CHATS, Connection, Service, assert_unavailable, cookie, get, target, until};
+use crate::http::{Answer, chats};
 use crate::skipped::skipped;
 use crate::stand_in::{Reply, StandIn};
 

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::client::{
-    ANYBODY, CHATS, Connection, Service, assert_unavailable, chats, cookie, get, target, until,
-};
+use crate::client::{ANYBODY, CHATS, Connection, Service, assert_unavailable, cookie, get, target, until};
+use crate::http::chats;
 use crate::redis::Redis;
 use crate::skipped::skipped;
 use crate::stand_in::{Reply, StandIn};

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use crate::client::{
-    ANYBODY, CHATS, Connection, Numbers, Service, assert_unavailable, chats, get, runs, target,
-};
+use crate::client::{ANYBODY, CHATS, Connection, Numbers, Service, assert_unavailable, get, runs, target};
+use crate::http::chats;
 use crate::redis::Redis;
 
 fn keeping(store: &str) -> Service {

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::{Child, Command};
 
-use crate::client::{ANYBODY, CHATS, Connection, Service, chats, cookie, get, target, until};
+use crate::client::{ANYBODY, CHATS, Connection, Service, cookie, get, target, until};
+use crate::http::chats;
 use crate::redis::free_port;
 
 fn service() -> Service {

@@ -68,3 +68,14 @@ impl Answer {
         assert!(self.header("x-request-id").is_some(), "{self:?}");
     }
 }
+
+/// The chats in a token.
+#[track_caller]
+pub(crate) fn chats(answer: &Answer) -> Vec<usize> {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let token = answer.json();
+    let capability: serde_json::Value =
+        serde_json::from_str(token["capability"].as_str().expect("a text")).expect("JSON");
+    let names = capability.as_object().expect("an object").keys();
+    names.map(|name| name.trim_start_matches("chat:").parse().expect("a number")).collect()
+}

@@ -128,6 +128,7 @@ fn name(reason: Unreadable) -> &'static str {
         Unreadable::Digest => "digest",
         Unreadable::FromTheFuture => "from-the-future",
         Unreadable::Contents => "contents",
+        Unreadable::Patterns => "patterns",
         _ => "other",
     }
 }
