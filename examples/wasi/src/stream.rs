@@ -94,8 +94,16 @@ impl Body for RequestBody {
     }
 }
 
-/// Writes a whole body; whether there was room for it in time.
-pub(crate) fn write(body: &OutgoingBody, mut bytes: &[u8], deadline: &Deadline) -> Result<bool, StreamError> {
+/// Writes a whole body, or what is taken of it; whether that was in time.
+pub(crate) fn write(body: &OutgoingBody, bytes: &[u8], deadline: &Deadline) -> Result<bool, StreamError> {
+    match write_whole(body, bytes, deadline) {
+        // who has all that was announced closes, and so does who has answered already: what is answered tells
+        Err(StreamError::Closed) => Ok(true),
+        outcome => outcome,
+    }
+}
+
+fn write_whole(body: &OutgoingBody, mut bytes: &[u8], deadline: &Deadline) -> Result<bool, StreamError> {
     let stream = body.write().expect("nobody else has taken it");
     while !bytes.is_empty() {
         let room = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX);
