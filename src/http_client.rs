@@ -161,7 +161,7 @@ impl fmt::Debug for Endpoint {
 #[non_exhaustive]
 pub enum EndpointError {
     /// Not a URL, of another scheme, or with a fragment.
-    #[error("not a URL such as \"https://app.example.com/ably/permissions\"")]
+    #[error("not a URL of http or https, such as \"https://app.example.com/path\"")]
     Malformed,
     /// With a user in it.
     #[error("a URL with a user or password in it would end up in logs: leave them out")]

@@ -11,6 +11,15 @@ pub(crate) fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice::<Strict>(text).map(|strict| strict.0)
 }
 
+/// As much of a name as a message repeats.
+pub(crate) fn shortened(text: &str) -> String {
+    const LONGEST: usize = 64;
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -64,7 +73,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if object.contains_key(&name) {
-                return Err(A::Error::custom(format_args!("member {name:?} stands twice")));
+                return Err(A::Error::custom(format_args!("member {:?} stands twice", shortened(&name))));
             }
             let Strict(value) = members.next_value()?;
             object.insert(name, value);

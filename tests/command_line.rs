@@ -426,6 +426,29 @@ fn inspect_explains_known_answers() {
 }
 
 #[test]
+fn inspect_says_no_of_what_was_cut_or_changed_beyond_recognition() {
+    let vector = vector("sealed-grant.json", 0);
+    let grant = vector["grant"].as_str().expect("a text");
+    let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJpYXQiOjF9.AAAA";
+    let but_the_last = |text: &str| text[..text.len() - 1].to_owned();
+    for (text, kind) in [
+        (format!("{}!", but_the_last(grant)), "sealed grant"),
+        (but_the_last(grant), "sealed grant"),
+        (format!("{grant}A"), "sealed grant"),
+        (format!("{grant}="), "sealed grant"),
+        (format!("accrue.CLmCkXlb={}", but_the_last(grant)), "sealed grant"),
+        (grant.replacen("1j.", "2j.", 1), "sealed grant"),
+        (grant.replacen(".17", ".017", 1), "sealed grant"),
+        (format!("{jwt}!"), "JWT"),
+        (jwt.replacen(".eyJ", ".!yJ", 1), "JWT"),
+    ] {
+        let ended = run(&["inspect", &text], &[]);
+        let expected = format!("{kind}\nverifies      no: malformed; ");
+        assert_eq!((ended.code, ended.stdout.starts_with(&expected)), (Some(1), true), "{text:?}: {ended:?}");
+    }
+}
+
+#[test]
 fn inspect_refuses_what_is_nothing_it_knows() {
     for (text, words) in [
         ("garbage", "neither a sealed grant"),
@@ -730,6 +753,8 @@ fn inspect_explains_a_list_one_by_one() {
     let (alices, other_apps) = (grant(0), grant(8));
     for list in [
         format!("{alices}, {other_apps}"),
+        format!("{alices},{other_apps}"),
+        format!("{alices}\n{other_apps}\n"),
         format!("session=x; accrue.CLmCkXlb={alices}; accrue.GnL15Cl9={other_apps}"),
     ] {
         let ended = run(&["inspect", &list, "--client-id", "alice"], &variables);

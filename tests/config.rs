@@ -321,6 +321,13 @@ fn what_is_missing_is_told_with_what_to_write() {
             usual().without("ACCRUE_SECRETS"),
             &["no sealing secret", "ACCRUE_SECRETS", "accrue keygen"],
         ),
+        // a secret that was mounted empty
+        (rules_only, usual().with("ACCRUE_SECRETS", ","), &["no sealing secret"]),
+        (
+            rules_only,
+            usual().without("ACCRUE_SECRETS").with("ACCRUE_SECRETS_FILE", "empty").with_file("empty", "\n"),
+            &["no sealing secret"],
+        ),
         (rules_only, with_keys(), &["who is calling", "[authenticate.jwt]", "[authenticate.header]"]),
         ("", usual(), &["no permission check", "[permission.rules]", "strategy = \"server\""]),
         ("strategy = \"server\"", usual(), &["no permission check"]),
@@ -490,6 +497,18 @@ fn there_is_one_way_to_authenticate_and_it_is_complete() {
             &["means something else already", "x-client-id"],
         ),
         (
+            format!("[authenticate.header]\nname = \"Sec-Fetch-Site\"\nproxy_secret = \"{PROXY_SECRET}\""),
+            with_keys(),
+            "accrue.toml:2:8",
+            &["means something else already"],
+        ),
+        (
+            format!("[authenticate.header]\nproxy_secret = \"{PROXY_SECRET} \""),
+            with_keys(),
+            "accrue.toml:2:16",
+            &["can't be sent in a header"],
+        ),
+        (
             format!("{jwt}public_key = \"key.pem\""),
             with_keys(),
             "accrue.toml:1:1",
@@ -537,6 +556,11 @@ fn a_jwt_algorithm_that_does_not_fit_its_key_is_refused() {
         .with_file("p256.pem", P256)
         .with_file("p384.pem", P384)
         .with_file("rsa.pem", RSA)
+        .with_file("pkcs1.pem", RSA_PKCS1)
+        .with_file("rsa1024.pem", RSA_1024)
+        .with_file("rsa1024.json", RSA_1024_JWKS)
+        .with_file("private.pem", &RSA.replace("PUBLIC", "PRIVATE"))
+        .with_file("private-pkcs1.pem", &RSA.replace("PUBLIC", "RSA PRIVATE"))
         .with_file("ed25519.pem", ED25519)
         .with_file("jwks.json", JWKS)
         .with_file(
@@ -585,6 +609,14 @@ fn a_jwt_algorithm_that_does_not_fit_its_key_is_refused() {
         ),
         ("jwks = \"oct.json\"", "2:8", &["shared secret", "use `secret`"]),
         ("jwks = \"empty.json\"", "2:8", &["no key"]),
+        ("jwks = \"rsa1024.json\"", "2:8", &["no key", "2048 bits"]),
+        ("public_key = \"rsa1024.pem\"", "2:14", &["2048 bits"]),
+        ("public_key = \"private.pem\"", "2:14", &["private key", "-----BEGIN PUBLIC KEY-----"]),
+        ("public_key = \"private-pkcs1.pem\"", "2:14", &["private key"]),
+        // whoever has the public key could sign
+        (&format!("secret = '''\n{RSA}'''"), "2:10", &["not a shared secret", "public_key"]),
+        (&format!("secret = '''{JWKS}'''"), "2:10", &["not a shared secret", "jwks"]),
+        ("jwks = \"jwks.json\"\ncookie = \"a b;c\"", "3:10", &["no cookie can have the name \"a b;c\""]),
         ("jwks = \"enc.json\"", "2:8", &["no key"]),
         ("jwks = \"page.html\"", "2:8", &["not a JSON Web Key Set"]),
     ] {
@@ -614,6 +646,7 @@ fn a_jwt_algorithm_that_does_not_fit_its_key_is_refused() {
             "jwt: Authorization: Bearer; 1 key for ES384; clientId from \"sub\"",
         ),
         ("public_key = \"rsa.pem\"", "jwt: Authorization: Bearer; 1 key for RS256; clientId from \"sub\""),
+        ("public_key = \"pkcs1.pem\"", "jwt: Authorization: Bearer; 1 key for RS256; clientId from \"sub\""),
         (
             "public_key = \"rsa.pem\"\nalgorithms = [\"PS256\"]",
             "jwt: Authorization: Bearer; 1 key for PS256; clientId from \"sub\"",
@@ -1274,6 +1307,25 @@ uNNVlg2wHCzZjSFeXb4sBIZoNKSrfDUuOstmthD+gO5wu97mUuPrAvK2fJUY/OtI
 fD3UGKfC/09gderv/XNnLrd2LBaNwzSZ6lxgOnEb9lwEhzx0nry8VdoJhR2B9HWx
 uQIDAQAB
 -----END PUBLIC KEY-----
+";
+/// With less than RFC 7518 demands.
+const RSA_1024: &str = "-----BEGIN PUBLIC KEY-----
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCkGQGwEIfUKRHh0klsUonG3vGZ
+dXs5NSmx9MN5O2Pxvw4PBiydbQhr8NSv/sSuNY7ZLWXE7xJjN9Da5w3TVuyOcbMb
+J/1CtDq2keYAjrZWi/C5et9XLH9p4yv/vkqGRC47akxd9ghEKvcAx/mp/HvSnYTn
+sRKXDDmi4qqpHgl8IQIDAQAB
+-----END PUBLIC KEY-----
+";
+const RSA_1024_JWKS: &str = r#"{"keys":[{"kty":"RSA","e":"AQAB",
+    "n":"pBkBsBCH1CkR4dJJbFKJxt7xmXV7OTUpsfTDeTtj8b8ODwYsnW0Ia_DUr_7ErjWO2S1lxO8SYzfQ2ucN01bsjnGzGyf9QrQ6tpHmAI62VovwuXrfVyx_aeMr_75KhkQuO2pMXfYIRCr3AMf5qfx70p2E57ESlww5ouKqqR4JfCE"}]}"#;
+const RSA_PKCS1: &str = "-----BEGIN RSA PUBLIC KEY-----
+MIIBCgKCAQEAwOP3dv4bluCz7HA23SC2cQDqz4ZYGFrHE5mXeb8TALdpOqYqzLBO
+OI4A+H01WTlmJEy7K/3f7Pv8pYeIPnxXwyroKwO6k1//huh4+pEtmddBIwbk9FSr
+Wg/ZEXjdxtNSyDHW+fq+0ukPFx8mfvw+pEXVo8h0DeLuckR4meYyGEOGvdEyCyai
+xHDoF/mOGr1DwI38hOQiAqWxheu0KJPiRwx30D9VVSFUesDHS2MdWO2PWSj4rxtd
+trK6wGK/rP6S+h5esEBBtS0EJuQP4tANWESAXkBRLbw+JwKM3zPNhqy5HOSM5rUy
+KUmoSsdrdjwDwIXxTY3Xqzzb4ezhXrkzmwIDAQAB
+-----END RSA PUBLIC KEY-----
 ";
 const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"a","use":"sig","alg":"ES256",
     "x":"Iw9uIqxEAqa5iUdrLyrQU3qF_sPbSFAojjdzgsylccQ","y":"t5VIUJnmEIJvh-NzWE4HLHISQDGb7P5DYRC16IfYKps"}]}"#;

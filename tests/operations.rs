@@ -330,6 +330,24 @@ fn killed_it_has_said_what_it_permitted_and_stopped_all_that_happened() {
 }
 
 #[test]
+fn one_line_for_each_request_but_for_probes_that_succeed() {
+    let operated = Operated::start(BY_PROXY, &[]);
+    let malformed = operated.auth("alice", &[("X-Request-Id", "malformed")], "?capability=%7B%22chat%3A1");
+    assert_eq!(malformed.status, 400, "{malformed:?}");
+    assert_eq!(operated.auth("alice", &[], &wish(&["chat:1"])).status, 200);
+    for (target, status) in
+        [("OPTIONS /auth", 204), ("GET /elsewhere", 404), ("GET /healthz", 200), ("GET /readyz", 200)]
+    {
+        assert_eq!(operated.server.request(target, &[], "").status, status, "{target}");
+    }
+    let stderr = operated.stop().stderr;
+    let lines: Vec<&str> = stderr.lines().filter(|line| line.contains(" accrue::request: ")).collect();
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+    let told = lines.iter().find(|line| line.contains("\"malformed\"")).expect("its id");
+    assert!(told.contains("not valid JSON"), "what was wrong: {told}");
+}
+
+#[test]
 fn one_audit_line_for_what_is_newly_permitted_and_one_for_each_revocation() {
     for (strategy, asked_twice) in [("cookie", 1), ("store", 1), ("client", 2), ("server", 2)] {
         for format in ["text", "json"] {

@@ -44,6 +44,7 @@ impl ApiKey {
         match secret {
             "" => Err(ApiKeyError::NoSecret),
             _ if secret.contains(':') => Err(ApiKeyError::SecondColon),
+            _ if secret.trim() != secret || secret.contains(char::is_control) => Err(ApiKeyError::Blank),
             _ => Ok(Self {
                 name: name.into(),
                 app_id_len: app_id.len(),
@@ -102,6 +103,9 @@ pub enum ApiKeyError {
     /// SDKs disagree on what the secret is then.
     #[error("an Ably API key is appId.keyId:secret; this one has a second colon")]
     SecondColon,
+    /// White space around the secret or a control character in it: mostly the end of the line that it was read from.
+    #[error("an Ably API key is appId.keyId:secret; this one has white space or a line's end at its secret")]
+    Blank,
 }
 
 #[cfg(test)]
@@ -124,6 +128,9 @@ mod tests {
             (" app.key:secret", ApiKeyError::Name),
             ("app.key:a:b", ApiKeyError::SecondColon),
             ("app.key::", ApiKeyError::SecondColon),
+            ("app.key:secret\n", ApiKeyError::Blank),
+            ("app.key: secret", ApiKeyError::Blank),
+            ("app.key:sec\u{0}ret", ApiKeyError::Blank),
         ] {
             assert_eq!(ApiKey::parse(text).unwrap_err(), error, "{text:?}");
         }

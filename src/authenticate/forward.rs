@@ -99,12 +99,23 @@ fn read(body: &[u8]) -> Result<Answer, String> {
             None | Some(Value::Null) => None,
             Some(time) => Some(
                 // milliseconds would revoke whatever is permitted in the next fifty thousand years
-                time.as_u64()
+                whole_seconds(time)
                     .filter(|seconds| *seconds <= MAX_SINCE)
                     .ok_or("\"notBefore\" in the answer is not a whole number of Unix seconds")?,
             ),
         },
     })
+}
+
+/// As a whole number, or as some languages write one: `1767225600.0`.
+fn whole_seconds(time: &Value) -> Option<u64> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a large one saturates, and neither that nor a negative one is taken"
+    )]
+    let whole = |seconds: f64| (seconds >= 0.0 && seconds.fract() == 0.0).then_some(seconds as u64);
+    time.as_u64().or_else(|| time.as_f64().and_then(whole))
 }
 
 fn unavailable(cause: impl ToString) -> Unauthenticated {
@@ -121,6 +132,11 @@ mod tests {
             read(br#"{"clientId":"alice","claims":{"team":"blue"},"notBefore":1700000000,"x":1}"#).unwrap();
         assert_eq!((answer.client_id.as_str(), answer.not_before), ("alice", Some(1_700_000_000)));
         assert_eq!(answer.claims["team"], "blue");
+        for (not_before, expected) in [("1700000000.0", 1_700_000_000), ("17e8", 1_700_000_000), ("0", 0)] {
+            let answer =
+                read(format!(r#"{{"clientId":"alice","notBefore":{not_before}}}"#).as_bytes()).unwrap();
+            assert_eq!(answer.not_before, Some(expected));
+        }
         let answer = read(br#"{"clientId":"alice","claims":null,"notBefore":null}"#).unwrap();
         assert_eq!((answer.claims.len(), answer.not_before), (0, None));
 
@@ -135,6 +151,8 @@ mod tests {
             r#"{"clientId":"alice","notBefore":"2026-01-01"}"#,
             r#"{"clientId":"alice","notBefore":-1}"#,
             r#"{"clientId":"alice","notBefore":1700000000.5}"#,
+            r#"{"clientId":"alice","notBefore":-1.0}"#,
+            r#"{"clientId":"alice","notBefore":1e30}"#,
             r#"{"clientId":"alice","notBefore":1700000000000}"#,
         ] {
             assert!(read(body.as_bytes()).is_err(), "{body}");

@@ -21,13 +21,16 @@ impl ProxyHeader {
     /// The header that names the client, and the secret that the proxy proves itself with.
     ///
     /// # Errors
-    /// For a secret of fewer than 16 bytes (an unset variable must not let everybody in), and for a header that means
-    /// something else already.
+    /// For a secret of fewer than 16 bytes (an unset variable must not let everybody in) or one that no header can carry
+    /// as it is, and for a header that means something else already.
     pub fn new(name: HeaderName, secret: &str) -> Result<Self, ProxyHeaderError> {
         if secret.len() < Self::MIN_SECRET_BYTES {
             return Err(ProxyHeaderError::ShortSecret);
         }
-        if TAKEN.contains(&name.as_str()) {
+        if !can_be_sent(secret) {
+            return Err(ProxyHeaderError::Unsendable);
+        }
+        if TAKEN.contains(&name.as_str()) || name.as_str().starts_with("sec-") {
             return Err(ProxyHeaderError::Taken { name: name.to_string() });
         }
         Ok(Self { name, secret: Secret::new(secret) })
@@ -48,6 +51,11 @@ pub enum ProxyHeaderError {
     /// Fewer than 16 bytes.
     #[error("the proxy's secret needs 16 bytes at least")]
     ShortSecret,
+    /// Not what arrives when it is sent.
+    #[error(
+        "the proxy's secret can't be sent in a header as it is: take ASCII, without blanks at its ends; `accrue keygen` makes a good one"
+    )]
+    Unsendable,
     /// Browsers or this service use it for something else.
     #[error("{name} means something else already; use a header of your own, such as x-client-id")]
     Taken {
@@ -56,13 +64,38 @@ pub enum ProxyHeaderError {
     },
 }
 
-/// What clients send by themselves, and what is a secret.
-const TAKEN: [&str; 8] = [
+#[cfg(feature = "config")]
+impl ProxyHeaderError {
+    /// Whether another header would not help.
+    pub(crate) fn is_about_the_secret(&self) -> bool {
+        matches!(self, Self::ShortSecret | Self::Unsendable)
+    }
+}
+
+/// Whether a text arrives as it is: recipients take blanks from the ends (RFC 9110, section 5.5).
+fn can_be_sent(text: &str) -> bool {
+    text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) && text.trim() == text
+}
+
+/// What clients and proxies send by themselves, and what is a secret.
+const TAKEN: [&str; 20] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
     "accrue-grant",
     "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
     "cookie",
+    "forwarded",
     "host",
+    "keep-alive",
     "origin",
+    "referer",
+    "transfer-encoding",
+    "upgrade",
     "user-agent",
     "x-proxy-secret",
     "x-request-id",

@@ -13,7 +13,7 @@ pub use resource::{Resource, ResourceError};
 
 use canonical::Written;
 
-use crate::json;
+use crate::json::{self, shortened};
 
 /// What a token's holder may do: resources, and for each the operations.
 ///
@@ -268,14 +268,6 @@ fn operations(list: &[Value], vocabulary: &Vocabulary) -> Result<Operations, Ent
             .try_fold(Operations::NONE, |all, one| Ok(all.union(&one?))),
         stars if stars == names.len() => Ok(Operations::ALL),
         _ => Err(EntryProblem::StarAmongOthers),
-    }
-}
-
-fn shortened(text: &str) -> String {
-    const LONGEST: usize = 64;
-    match text.char_indices().nth(LONGEST) {
-        Some((at, _)) => format!("{}...", &text[..at]),
-        None => text.to_owned(),
     }
 }
 

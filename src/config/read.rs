@@ -271,9 +271,11 @@ pub(super) fn sealing_keys(
     secrets: &mut Secrets,
 ) -> Option<SealingKeys> {
     let refuse = |message: String| source.refuse("grant.secrets", message);
-    let texts = source.list("grant.secrets").unwrap_or_default();
+    let texts = source.list("grant.secrets");
+    let is_unreadable = texts.is_none() && source.is_set("grant.secrets");
+    let texts = texts.unwrap_or_default();
     if texts.is_empty() {
-        if strategy == StrategyName::Cookie && !source.is_set("grant.secrets") {
+        if strategy == StrategyName::Cookie && !is_unreadable {
             refuse("there is no sealing secret, which strategy \"cookie\" needs: set ACCRUE_SECRETS to what `accrue keygen` prints".to_owned());
         }
         return None;
@@ -443,7 +445,8 @@ fn header(source: &Source<'_>, secrets: &mut Secrets) -> Option<ProxyHeader> {
     }
     ProxyHeader::new(name?, &secret)
         .map_err(|error| {
-            source.refuse("authenticate.header.name", format!("authenticate.header.name: {error}"))
+            let path = if error.is_about_the_secret() { path } else { "authenticate.header.name" };
+            source.refuse(path, format!("{path}: {error}"));
         })
         .ok()
 }
@@ -506,6 +509,10 @@ fn jwt(source: &Source<'_>, secrets: &mut Secrets) -> Option<SessionJwt> {
     });
     let mut jwt = jwt.ok()?;
     if let Some(cookie) = text("cookie") {
+        if !is_token(&cookie) {
+            let path = path("cookie");
+            source.refuse(&path, format!("{path}: no cookie can have the name {cookie:?}"));
+        }
         jwt = jwt.in_cookie(cookie);
     }
     if let Some(issuer) = text("issuer") {
@@ -521,6 +528,12 @@ fn jwt(source: &Source<'_>, secrets: &mut Secrets) -> Option<SessionJwt> {
         jwt = jwt.with_not_before_claim(claim);
     }
     Some(jwt)
+}
+
+/// Whether it is a token of HTTP (RFC 9110, section 5.6.2), as cookies' names are.
+#[cfg(feature = "jwt")]
+fn is_token(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 fn limits(source: &Source<'_>) -> Limits {

@@ -60,6 +60,8 @@ const SAMPLES: &[&str] = &[
     "ZG9jdW1lbnRhdGlvbi1zYW1wbGUtZG8tbm90LXVzZSE",
     "32 bytes or more, known to your app",
     "a-string-secret-at-least-256-bits-long",
+    "a-valid-string-secret-that-is-at-least-384-bits-long",
+    "a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
     "your-256-bit-secret",
     "your-256-bit-secret-your-256-bit-secret",
 ];

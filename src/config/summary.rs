@@ -64,10 +64,19 @@ impl Config {
                     short(self.recheck_after)
                 ));
             }
+            let usually = self.recheck_after + self.ttl;
+            let meanwhile = self.recheck_after * 2 + Duration::from_secs(300);
+            // a token that was signed just before the check went down lives as long as ever
+            let in_an_outage = match meanwhile > usually {
+                true => format!(
+                    "while the check is down, after {} (twice recheck_after + 5 minutes)",
+                    short(meanwhile)
+                ),
+                false => "while the check is down, too".to_owned(),
+            };
             warnings.push(format!(
-                "a permission that is withdrawn is gone from every token after {} at most (recheck_after + ttl); while the check is down, after {} (twice recheck_after + 5 minutes)",
-                short(self.recheck_after + self.ttl),
-                short(self.recheck_after * 2 + Duration::from_secs(300)),
+                "a permission that is withdrawn is gone from every token after {} at most (recheck_after + ttl); {in_an_outage}",
+                short(usually),
             ));
         } else {
             warnings.push(format!(

@@ -201,6 +201,11 @@ impl Issuer {
         self.recheck_after.saturating_mul(2)
     }
 
+    /// Whether what clients hold is with them.
+    pub(crate) fn keeps_with_client(&self) -> bool {
+        matches!(self.strategy, Strategy::Cookie(_))
+    }
+
     /// Whether what clients hold is in a store of the server's.
     pub fn keeps_in_store(&self) -> bool {
         matches!(self.strategy, Strategy::Store(_))

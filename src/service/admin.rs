@@ -167,7 +167,7 @@ impl AdminService {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let whom = match request::read_body(headers, body).await.map_err(Refusal::Body)? {
-            Some((BodyType::Json, bytes)) => whom(&bytes).ok_or(Refusal::Whom)?,
+            Some((BodyType::Json, bytes)) => whom(&bytes)?,
             Some(_) => return Err(Refusal::Body(Rejection::MediaType)),
             None => return Err(Refusal::Whom),
         };
@@ -190,12 +190,15 @@ impl fmt::Debug for AdminService {
     }
 }
 
-fn whom(body: &[u8]) -> Option<Whom> {
-    let body = json::parse(body).ok()?;
+fn whom(body: &[u8]) -> Result<Whom, Refusal> {
+    let body = json::parse(body)
+        .map_err(|error| Refusal::Body(Rejection::Malformed(format!("body: not valid JSON: {error}"))))?;
     match (body.get("clientId"), body.get("everybody")) {
-        (Some(Value::String(id)), None) => Some(Whom::Client(ClientId::try_from(id.as_str()).ok()?)),
-        (None, Some(Value::Bool(true))) => Some(Whom::Everybody),
-        _ => None,
+        (Some(Value::String(id)), None) => ClientId::try_from(id.as_str())
+            .map(Whom::Client)
+            .map_err(|error| Refusal::Body(Rejection::ClientId(error.to_string()))),
+        (None, Some(Value::Bool(true))) => Ok(Whom::Everybody),
+        _ => Err(Refusal::Whom),
     }
 }
 

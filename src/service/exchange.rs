@@ -96,7 +96,8 @@ impl<'a> Exchange<'a> {
         let carrier = Carrier::read(&head.headers, &self.shared.settings.cookies);
         let without_cookies = !head.headers.contains_key(COOKIE) && !carrier.is_header();
         if site == Site::Listed && without_cookies && self.shared.settings.origins.tell_once(&head.headers) {
-            self.outcome.advice = Some(advice_on_cookies(self.cors.as_ref()));
+            let held_in_cookies = self.shared.issuer.keeps_with_client();
+            self.outcome.advice = Some(advice_on_cookies(self.cors.as_ref(), held_in_cookies));
         }
 
         let body = match head.method {
@@ -247,6 +248,9 @@ impl<'a> Exchange<'a> {
     fn refuse(&mut self, rejection: Rejection) -> Response<Body> {
         self.outcome.kind = kind_of(&rejection);
         self.outcome.code = Some(rejection.code());
+        if self.outcome.cause.is_none() {
+            self.outcome.cause = rejection.cause().map(str::to_owned);
+        }
         rejection.into_response()
     }
 
@@ -322,12 +326,18 @@ fn advice_to_list(listed: &Origins, origin: Option<String>) -> String {
     format!("a page on {origin} was refused; if it is yours, the line for it is: origins = {line:?}")
 }
 
-fn advice_on_cookies(origin: Option<&HeaderValue>) -> String {
+fn advice_on_cookies(origin: Option<&HeaderValue>, held_in_cookies: bool) -> String {
     let origin = origin.and_then(|origin| origin.to_str().ok()).unwrap_or_default();
+    let (missing, otherwise) = match held_in_cookies {
+        true => (
+            "Unless that was its first call, what its clients hold is not remembered",
+            "use an authCallback with the Accrue-Grant header, or ",
+        ),
+        false => ("Where the session is one, nobody is signed in", ""),
+    };
     format!(
-        "a page on {origin} calls without cookies. Unless that was its first call, what its clients hold is not \
-         remembered: browsers send none to another origin unless told to. Set authHeaders: {{authorization: \"-\"}} in \
-         ably-js (same site), or use an authCallback with the Accrue-Grant header, or serve /auth on the page's own origin"
+        "a page on {origin} calls without cookies. {missing}: browsers send none to another origin unless told to. Set \
+         authHeaders: {{authorization: \"-\"}} in ably-js (same site), or {otherwise}serve /auth on the page's own origin"
     )
 }
 

@@ -104,11 +104,21 @@ impl Rejection {
             Self::HeadTooLarge => {
                 "the request's head is too large: send the capability in a POST body, and clear unneeded cookies"
             }
-            Self::Unavailable => "permissions can't be checked right now: try again shortly",
+            Self::Unavailable => {
+                "this can't be decided right now, as something that is asked does not answer: try again shortly"
+            }
             Self::NotReady => "something that is needed does not answer: see the log",
             Self::Overloaded => "too many requests at once: try again shortly",
         };
         text.to_owned()
+    }
+
+    /// What is wrong with the request, where the code alone does not tell.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        match self {
+            Self::Malformed(what) | Self::ClientId(what) => Some(what),
+            _ => None,
+        }
     }
 
     pub(crate) fn into_response(self) -> Response<Body> {

@@ -149,6 +149,13 @@ fn a_page_that_calls_without_cookies_is_told_of_once_per_origin() {
     assert_eq!(advice(from(LISTED)), None);
     assert!(advice(from(ALSO_LISTED)).is_some_and(|told| told.contains(ALSO_LISTED)));
     assert_eq!(advice(from(ALSO_LISTED)), None);
+
+    for (strategy, carried) in [("cookie", true), ("client", false), ("server", false)] {
+        let server = Server::configured(BY_HEADER, &[("ACCRUE_STRATEGY", strategy)]);
+        let told = server.send_and_tell(from(LISTED).by("alice")).1.advice.expect("the first without");
+        assert_eq!(told.contains("Accrue-Grant"), carried, "{told}");
+        assert_eq!(told.contains("the session"), !carried, "{told}");
+    }
 }
 
 #[test]

@@ -21,6 +21,19 @@ pub enum SessionJwtError {
     /// Fewer than 32 bytes.
     #[error("a shared secret needs 32 bytes at least")]
     ShortSecret,
+    /// A key in PEM or JSON: mostly a public one, with which anybody could sign.
+    #[error(
+        "this is a key in PEM or JSON, not a shared secret: public keys go under public_key or jwks, or anybody could sign sessions with them"
+    )]
+    KeyAsSecret,
+    /// Not for whom only verifies.
+    #[error(
+        "this is a private key; write the public one (-----BEGIN PUBLIC KEY-----), and keep this one where sessions are signed"
+    )]
+    PrivateKey,
+    /// Fewer than 2048 bits.
+    #[error("an RSA key needs 2048 bits at least (RFC 7518, section 3.3)")]
+    ShortRsaKey,
     /// Neither RSA, EC nor Ed25519.
     #[error("not a public key in PEM (-----BEGIN PUBLIC KEY-----) of RSA, P-256, P-384 or Ed25519")]
     PublicKey,
@@ -36,7 +49,9 @@ pub enum SessionJwtError {
     #[error("the JSON Web Key Set holds a shared secret (kty \"oct\"); use `secret` for that")]
     SecretInJwks,
     /// Every key was passed over.
-    #[error("the JSON Web Key Set holds no key that can verify with the algorithms wanted")]
+    #[error(
+        "the JSON Web Key Set holds no key that can verify with the algorithms wanted (RSA keys need 2048 bits at least)"
+    )]
     NoKeyInJwks,
 }
 

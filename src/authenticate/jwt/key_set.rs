@@ -1,5 +1,7 @@
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 
@@ -32,6 +34,10 @@ impl KeySet {
 
     /// The public keys of a PEM text.
     pub(super) fn pem(pem: &str, algorithms: &[&str]) -> Result<Self, SessionJwtError> {
+        // for RSA, jsonwebtoken takes both
+        if pem.contains("PRIVATE KEY-----") {
+            return Err(SessionJwtError::PrivateKey);
+        }
         let pem = pem.as_bytes();
         let key = DecodingKey::from_rsa_pem(pem)
             .or_else(|_| DecodingKey::from_ec_pem(pem))
@@ -40,6 +46,9 @@ impl KeySet {
         // of another curve, say
         if fitting(&key).is_empty() {
             return Err(SessionJwtError::PublicKey);
+        }
+        if key.family() == AlgorithmFamily::Rsa && !key.try_get_as_bytes().is_ok_and(is_long_enough) {
+            return Err(SessionJwtError::ShortRsaKey);
         }
         Self::lone(key, algorithms)
     }
@@ -60,6 +69,11 @@ impl KeySet {
                 },
                 None => None,
             };
+            if let AlgorithmParameters::RSA(rsa) = &jwk.algorithm
+                && BASE64URL.decode(&rsa.n).is_ok_and(|n| n.len() < MIN_RSA_BYTES)
+            {
+                continue;
+            }
             let Ok(key) = DecodingKey::from_jwk(jwk) else { continue };
             let mut algorithms = match (named, wanted) {
                 (Some(named), []) => vec![named],
@@ -141,3 +155,17 @@ fn fitting(key: &DecodingKey) -> &'static [Algorithm] {
 fn usual(key: &DecodingKey) -> Vec<Algorithm> {
     fitting(key).first().copied().into_iter().collect()
 }
+
+/// Whether the modulus of an RSA key (RFC 8017, section A.1.1: a sequence that begins with it, in DER) has 2048 bits. Its
+/// first bit is set, so one byte of zero stands before it; and lengths of more than 255 take two bytes.
+fn is_long_enough(key: &[u8]) -> bool {
+    match *key {
+        [0x30, 0x82, _, _, 0x02, 0x82, high, low, ..] => {
+            usize::from(u16::from_be_bytes([high, low])) > MIN_RSA_BYTES
+        }
+        _ => false,
+    }
+}
+
+/// RFC 7518, section 3.3.
+const MIN_RSA_BYTES: usize = 2048 / 8;

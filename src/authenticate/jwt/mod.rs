@@ -54,11 +54,14 @@ impl SessionJwt {
     /// With a shared secret. Algorithms: some of HS256 (the default), HS384, HS512.
     ///
     /// # Errors
-    /// For a secret of fewer than 32 bytes (RFC 7518, section 3.2), and for an algorithm that is unknown or takes
-    /// another kind of key.
+    /// For a secret of fewer than 32 bytes (RFC 7518, section 3.2), for a key in PEM or JSON, which is no secret, and for
+    /// an algorithm that is unknown or takes another kind of key.
     pub fn with_secret(secret: &str, algorithms: &[&str]) -> Result<Self, SessionJwtError> {
         if secret.len() < Self::MIN_SECRET_BYTES {
             return Err(SessionJwtError::ShortSecret);
+        }
+        if secret.trim_start().starts_with("-----BEGIN") || secret.trim_start().starts_with('{') {
+            return Err(SessionJwtError::KeyAsSecret);
         }
         let key = DecodingKey::from_secret(secret.as_bytes());
         Ok(Self::new(Keys::Fixed(KeySet::lone(key, algorithms)?)))
@@ -68,13 +71,15 @@ impl SessionJwt {
     /// one on P-384, EdDSA for Ed25519.
     ///
     /// # Errors
-    /// For a text that is no public key, and for an algorithm that is unknown or takes another kind of key.
+    /// For a text that is no public key, for RSA of fewer than 2048 bits, and for an algorithm that is unknown or takes
+    /// another kind of key.
     pub fn with_public_key(pem: &str, algorithms: &[&str]) -> Result<Self, SessionJwtError> {
         Ok(Self::new(Keys::Fixed(KeySet::pem(pem, algorithms)?)))
     }
 
     /// With the public keys of a JSON Web Key Set (RFC 7517). Each key takes the algorithm it names, or what is
-    /// usual for its kind; `algorithms` narrows that down. Keys meant for encryption are passed over.
+    /// usual for its kind; `algorithms` narrows that down. Keys meant for encryption are passed over, and RSA of fewer than
+    /// 2048 bits.
     ///
     /// # Errors
     /// For a text that is no set, for one with a shared secret in it, and if no key is left.

@@ -45,10 +45,22 @@ pub(crate) fn inspect(
 
 /// Several grants come in a list, as `Accrue-Grant` and `Cookie` have them. Anything else is one part.
 fn parts(text: &str) -> Vec<&str> {
-    let separator = if text.contains(", ") { ", " } else { "; " };
-    let grants: Vec<&str> =
-        text.split(separator).filter(|part| SealedText::parse(cookie_value(part)).is_some()).collect();
-    if grants.is_empty() { vec![text] } else { grants }
+    let grants: Vec<&str> = text
+        .split(|c: char| matches!(c, ',' | ';') || c.is_whitespace())
+        .filter(|part| is_like_a_grant(cookie_value(part)))
+        .collect();
+    if grants.is_empty() || text.starts_with('{') { vec![text] } else { grants }
+}
+
+/// Whether it was one, whatever has happened to it since.
+fn is_like_a_grant(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('.').collect();
+    parts.len() == 5 && matches!(parts[0].as_bytes(), [b'0'..=b'9', b'j' | b'z'])
+}
+
+/// Likewise: `{"` in base64url, and two parts more.
+fn is_like_a_jwt(text: &str) -> bool {
+    text.starts_with("eyJ") && text.matches('.').count() == 2
 }
 
 /// "yes" and why, or "no" and why not.
@@ -84,13 +96,18 @@ impl Inspection<'_> {
         if let Some(sealed) = SealedText::parse(value) {
             return Ok(self.grant(value, &sealed));
         }
-        match UntrustedJwt::parse(value) {
-            Some(parsed) => Ok(self.jwt(&parsed)),
-            None => Err(
-                "this is neither a sealed grant (1j.KID.SINCE.CAPABILITIES.DIGEST), nor a TokenRequest, nor a JWT"
-                    .to_owned(),
-            ),
+        if let Some(parsed) = UntrustedJwt::parse(value) {
+            return Ok(self.jwt(&parsed));
         }
+        if is_like_a_grant(value) {
+            self.out += "sealed grant\n";
+            return Ok(Err("no: malformed; a grant is 1j.KID.SINCE.CAPABILITIES.DIGEST, or 1z if deflated, and its DIGEST 43 characters of base64url".to_owned()));
+        }
+        if is_like_a_jwt(value) {
+            self.out += "JWT\n";
+            return Ok(Err("no: malformed; its parts are JSON in base64url, and a digest".to_owned()));
+        }
+        Err("this is neither a sealed grant (1j.KID.SINCE.CAPABILITIES.DIGEST), nor a TokenRequest, nor a JWT".to_owned())
     }
 
     fn grant(&mut self, text: &str, sealed: &SealedText<'_>) -> Verdict {
@@ -193,6 +210,8 @@ impl Inspection<'_> {
 /// `NAME=VALUE; attributes` becomes `VALUE`.
 fn cookie_value(text: &str) -> &str {
     let value = text.split_once('=').map_or(text, |(_, value)| value);
+    // what ends in one is no cookie
+    let value = if value.is_empty() { text } else { value };
     value.split(';').next().unwrap_or_default().trim()
 }
 

@@ -78,9 +78,11 @@ pub(crate) fn record(outcome: &Outcome, status: StatusCode, took: Duration) {
             $level!(target: "accrue::request", request, method, route, status, outcome = kind, code, client, cause, verified, rejected, check_micros, micros, "request")
         };
     }
+    // which ask every few seconds
+    let is_probe = matches!(route, "/healthz" | "/readyz");
     match outcome.kind {
         OutcomeKind::Unavailable => request_line!(warn),
-        OutcomeKind::Other => request_line!(debug),
+        OutcomeKind::Other if is_probe => request_line!(debug),
         _ => request_line!(info),
     }
 }
