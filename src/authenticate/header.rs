@@ -1,4 +1,4 @@
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Authenticate, Caller, Unauthenticated, refused};
 use crate::client::{Client, ClientId};
@@ -53,7 +53,7 @@ pub enum ProxyHeaderError {
     ShortSecret,
     /// Not what arrives when it is sent.
     #[error(
-        "the proxy's secret can't be sent in a header as it is: take ASCII, without blanks at its ends; `accrue keygen` makes a good one"
+        "the proxy's secret can't be sent in a header as it is: take one without control characters, and without blanks at its ends; `accrue keygen` makes a good one"
     )]
     Unsendable,
     /// Browsers or this service use it for something else.
@@ -74,7 +74,7 @@ impl ProxyHeaderError {
 
 /// Whether a text arrives as it is: recipients take blanks from the ends (RFC 9110, section 5.5).
 fn can_be_sent(text: &str) -> bool {
-    text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) && text.trim() == text
+    HeaderValue::try_from(text).is_ok() && text.trim() == text
 }
 
 /// What clients and proxies send by themselves, and what is a secret.

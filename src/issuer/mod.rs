@@ -1,12 +1,11 @@
 mod ask;
-mod recall;
+pub(crate) mod recall;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use ask::{Ask, Issued, Refusal, RefusalReason, Report, SealedChange, Took};
 use recall::Recalled;
-pub(crate) use recall::looked_at;
 
 use crate::ably::{ApiKey, Format, Token, Ttl};
 use crate::capability::{Capability, Vocabulary};
@@ -201,8 +200,8 @@ impl Issuer {
         self.recheck_after.saturating_mul(2)
     }
 
-    /// Whether what clients hold is with them.
-    pub(crate) fn keeps_with_client(&self) -> bool {
+    /// Whether what clients hold is with them, sealed.
+    pub fn keeps_with_client(&self) -> bool {
         matches!(self.strategy, Strategy::Cookie(_))
     }
 

@@ -50,7 +50,7 @@ impl Issuer {
                 report.grants.reserve_exact(texts.len());
                 for (place, text) in texts.iter().enumerate() {
                     let read = match sealing.keys.unseal(&client.id, text, now, &self.vocabulary) {
-                        Ok(unsealed) if !patterns.have_room_for(&unsealed.grant) => Err(Unreadable::Patterns),
+                        Ok(unsealed) if !patterns.add(&unsealed.grant) => Err(Unreadable::Patterns),
                         read => read,
                     };
                     report.grants.push(read.map(|unsealed| {
@@ -69,7 +69,7 @@ impl Issuer {
                         continue;
                     }
                     let grant = row::read(text, now, &self.vocabulary);
-                    let grant = grant.filter(|grant| patterns.have_room_for(grant));
+                    let grant = grant.filter(|grant| patterns.add(grant));
                     kept.extend(grant.map(|grant| Kept { grant, place, current: true }));
                 }
                 stored.texts
@@ -105,8 +105,8 @@ impl Issuer {
 struct Patterns(usize);
 
 impl Patterns {
-    /// Whether this grant's may be added, which they are then.
-    fn have_room_for(&mut self, grant: &Grant) -> bool {
+    /// Adds this grant's; or says that they are too many, and leaves them out.
+    fn add(&mut self, grant: &Grant) -> bool {
         let all = self.0 + grant.capability.patterns();
         let fit = all <= MAX_PATTERNS_HELD;
         if fit {

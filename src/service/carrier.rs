@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::authenticate::each_cookie;
 use crate::grant::{SealedText, Unreadable};
-use crate::issuer::{Report, SealedChange, looked_at};
+use crate::issuer::recall::looked_at;
+use crate::issuer::{Report, SealedChange};
 
 /// How grants travel as cookies.
 ///

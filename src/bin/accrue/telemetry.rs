@@ -78,7 +78,7 @@ pub(crate) fn record(outcome: &Outcome, status: StatusCode, took: Duration) {
             $level!(target: "accrue::request", request, method, route, status, outcome = kind, code, client, cause, verified, rejected, check_micros, micros, "request")
         };
     }
-    // which ask every few seconds
+    // they come every few seconds, and say nothing while all is well
     let is_probe = matches!(route, "/healthz" | "/readyz");
     match outcome.kind {
         OutcomeKind::Unavailable => request_line!(warn),
