@@ -344,6 +344,25 @@ async fn bodies() {
     }
 }
 
+#[tokio::test]
+async fn whom_to_revoke_is_told_what_is_wrong_with_it() {
+    let admin = on_loopback();
+    let long = format!(r#"{{"{0}":1,"{0}":2}}"#, "x".repeat(20_000));
+    for (body, code, words) in [
+        (r#"{"clientId":"a*"}"#, 40012, "clientId must not contain"),
+        (r#"{"clientId":"#, 40000, "not valid JSON"),
+        (&long, 40000, "xxx...\" stands twice"),
+        (r#"{"clientId":7}"#, 40000, "send {\"clientId\": ID}"),
+    ] {
+        let headers = [("host", "localhost"), ("content-type", "application/json")];
+        let (answer, _) = send(&admin, request("POST /revoke", &headers, body)).await;
+        let error = answer.error();
+        let message = error["message"].as_str().unwrap();
+        assert_eq!(error["code"], code, "{message}");
+        assert!(message.contains(words) && message.len() < 200, "{message}");
+    }
+}
+
 /// A body in pieces, whose length nobody says in advance.
 struct Pieces(VecDeque<io::Result<Bytes>>);
 

@@ -1169,6 +1169,14 @@ fn warnings() {
             ],
         ),
         (&format!("grant.recheck_after = \"11m\"\ntoken.ttl = \"10m\"\n{given}"), &["after 21m at most"]),
+        // what was signed before an outage lives as long as ever
+        (
+            &format!("grant.recheck_after = \"8h\"\ntoken.ttl = \"24h\"\n{given}"),
+            &[
+                "grant.recheck_after (8h) is not above token.ttl (1d)",
+                "after 1d 8h at most (recheck_after + ttl); while the check is down, too",
+            ],
+        ),
         (&format!("strategy = \"client\"\n{given}"), &["gone from every token after 1h at most (ttl)"]),
         (
             &format!("{given}\"[meta]log\" = [\"subscribe\"]"),
